@@ -1,0 +1,187 @@
+"""Data sets made by the command are whole, repeatable, and split by photograph."""
+
+import hashlib
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from weld_inspection.commands.make_dataset import command
+from weld_inspection.training.clips import ClipError, open_clips
+from weld_inspection.training.photo_split import split_names
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Twelve small photographs, each of one colour, with a defect in the middle."""
+    folder = tmp_path_factory.mktemp("photographs")
+    for name in ("images", "masks"):
+        (folder / name).mkdir()
+    for number in range(12):
+        image = np.full((240, 320, 3), 60 + 10 * number, np.uint8)
+        image[110:130] += 40
+        mask = np.zeros((240, 320), np.uint8)
+        mask[120:150, 140:180] = 255
+        cv2.imwrite(str(folder / f"images/{number}.jpg"), image)
+        cv2.imwrite(str(folder / f"masks/{number}.png"), mask)
+    return folder
+
+
+def make(out, *arguments):
+    assert command([*map(str, arguments), "--out", str(out)]) == 0
+    return json.loads((out / "dataset.json").read_text())
+
+
+def photos(out, photographs, *arguments):
+    return make(out, "photos", "--photos", photographs, "--frames", 4, *arguments)
+
+
+def digests(folder):
+    return {clip.name: clip.metadata.frames_sha256 for clip in open_clips(folder)}
+
+
+def test_simulated_clips(tmp_path, capsys):
+    summary = make(
+        tmp_path / "a", "simulated", "--clips", 2, "--frames", 6, "--seed", 7, "--rig", "automatic"
+    )
+    clips = open_clips(tmp_path / "a")
+    assert [clip.name for clip in clips] == ["automatic_000007", "automatic_000008"]
+    for seed, clip in zip((7, 8), clips, strict=True):
+        data = clip.metadata
+        assert data.source == {"kind": "simulated", "seed": seed, "rig": "automatic"}
+        assert (data.width, data.height, data.frame_count) == (160, 90, 6)
+        assert np.all(np.diff(data.positions) > 0)
+        assert len(list(clip.frames())) == len(list(clip.masks())) == 6
+    assert summary["kind"] == "simulated" and summary["seeds"] == [7, 8]
+    assert summary["clip_count"] == 2 and summary["frame_count"] == 12
+    assert "2 clips, 12 frames of 160x90" in capsys.readouterr().out
+
+
+def test_simulated_defects_are_in_clip_and_mask(tmp_path):
+    make(tmp_path / "a", "simulated", "--clips", 1, "--frames", 60, "--seed", 1)
+    (clip,) = open_clips(tmp_path / "a")
+    assert clip.metadata.defects
+    assert any(mask.any() for mask in clip.masks())
+    assert clip.metadata.defect_pixel_ratio > 0
+
+
+def test_files_have_the_digests_of_dataset_json(tmp_path, photographs):
+    summary = photos(tmp_path / "a", photographs)
+    for clip in summary["clips"]:
+        assert set(clip["sha256"]) == {"clip.json", "frames.mkv", "masks.mkv"}
+        for name, digest in clip["sha256"].items():
+            content = (tmp_path / "a" / clip["name"] / name).read_bytes()
+            assert hashlib.sha256(content).hexdigest() == digest
+
+
+def test_subsets_are_disjoint_and_recorded(tmp_path, photographs):
+    split = ("--split", 0.4)
+    train = photos(tmp_path / "train", photographs, *split, "--licence", "CC BY 4.0")
+    aside = photos(tmp_path / "aside", photographs, *split, "--subset", "held_aside")
+    whole = photos(tmp_path / "all", photographs, *split, "--subset", "all")
+    expected = split_names([f"{number}.jpg" for number in range(12)], 0.4)
+    assert (train["photographs"], aside["photographs"]) == expected
+    assert len(whole["photographs"]) == 12
+    assert train["held_aside"] == aside["held_aside"] == whole["held_aside"] == expected[1]
+    assert train["licence"] == "CC BY 4.0"
+    for name, side in (("train", expected[0]), ("aside", expected[1])):
+        shown = [
+            clip.metadata.source["segments"][0]["photo"] for clip in open_clips(tmp_path / name)
+        ]
+        assert sorted(shown) == side
+
+
+def test_same_seed_same_pixels_whatever_the_workers_and_the_company(tmp_path, photographs):
+    photos(tmp_path / "a", photographs, "--split", 0.4, "--clips", 2)
+    photos(tmp_path / "b", photographs, "--split", 0.4, "--clips", 2, "--workers", 2)
+    photos(tmp_path / "c", photographs, "--subset", "all")
+    photos(tmp_path / "d", photographs, "--split", 0.4, "--seed", 1)
+    first = digests(tmp_path / "a")
+    assert len(set(first.values())) == len(first)
+    assert digests(tmp_path / "b") == first
+    assert first.items() >= {n: d for n, d in digests(tmp_path / "c").items() if n in first}.items()
+    assert not set(digests(tmp_path / "d").values()) & set(first.values())
+
+
+def test_one_long_video(tmp_path, photographs):
+    summary = photos(
+        tmp_path / "a", photographs, "--subset", "held_aside", "--split", 0.4, "--concatenate",
+        "--duration", 2.1, "--size", "640x360", "--codec", "mp4",
+    )  # fmt: skip
+    (clip,) = open_clips(tmp_path / "a")
+    assert (tmp_path / "a" / "video" / "frames.mp4").is_file()
+    assert clip.metadata.frame_count == summary["frame_count"] == 44  # 42 to full passages of 4
+    assert next(clip.frames()).shape == (360, 640, 3)
+    segments = clip.metadata.source["segments"]
+    assert [segment["first_frame"] for segment in segments] == list(range(0, 44, 4))
+    aside = summary["photographs"]
+    assert [segment["photo"] for segment in segments] == [aside[i % len(aside)] for i in range(11)]
+    assert len({segment["seed"] for segment in segments}) == 11
+
+
+def test_a_used_folder_is_refused(tmp_path, photographs):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ClipError, match="not empty"):
+        photos(tmp_path, photographs)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    with pytest.raises(ClipError, match="cannot be written"):
+        photos(tmp_path / "file" / "below", photographs)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_damaged_photograph_is_named_and_no_dataset_is_finished(tmp_path, photographs, workers):
+    folder = tmp_path / "photographs"
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+        for path in (photographs / name).iterdir():
+            (folder / name / path.name).write_bytes(path.read_bytes())
+    (folder / "images/5.jpg").write_bytes(b"no image")
+    with pytest.raises(ClipError, match=r"5\.jpg cannot be read"):
+        photos(tmp_path / "a", folder, "--subset", "all", "--workers", workers)
+    assert not (tmp_path / "a" / "dataset.json").exists()
+
+
+def test_nothing_held_aside(tmp_path, photographs):
+    with pytest.raises(ClipError, match="holds nothing aside"):
+        photos(tmp_path / "a", photographs, "--split", 0, "--subset", "held_aside")
+    with pytest.raises(ClipError, match="no such folder"):
+        photos(tmp_path / "a", tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required"),
+        (["paintings"], "invalid choice"),
+        (["simulated"], "--out"),
+        (["simulated", "--out", "x", "--clips", "0"], "above 0"),
+        (["simulated", "--out", "x", "--frames", "many"], "above 0"),
+        (["simulated", "--out", "x", "--seed", "-1"], "0 or more"),
+        (["simulated", "--out", "x", "--size", "161x90"], "even"),
+        (["simulated", "--out", "x", "--size", "big"], "WIDTHxHEIGHT"),
+        (["simulated", "--out", "x", "--rig", "flying"], "invalid choice"),
+        (["simulated", "--out", "x", "--codec", "h264"], "invalid choice"),
+        (["photos", "--out", "x"], "--photos"),
+        (["photos", "--out", "x", "--photos", "y", "--split", "1"], "below 1"),
+        (["photos", "--out", "x", "--photos", "y", "--duration", "inf"], "seconds"),
+        (["photos", "--out", "x", "--photos", "y", "--duration", "60"], "--concatenate"),
+        (["photos", "--out", "x", "--photos", "y", "--concatenate", "--clips", "2"], "--duration"),
+    ],
+)
+def test_wrong_options_are_one_clear_line(arguments, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        command(arguments)
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error.splitlines()[-1]
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("kind", [[], ["simulated"], ["photos"]])
+def test_help(kind, capsys):
+    with pytest.raises(SystemExit) as caught:
+        command([*kind, "--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert "--out" in text

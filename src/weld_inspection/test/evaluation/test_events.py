@@ -1,0 +1,53 @@
+import math
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weld_inspection.evaluation.events import WindowFinding, find_events, score_events
+
+
+@dataclass
+class Defect:
+    start: float
+    end: float
+
+
+def windows(pattern, position=1.0):
+    """One window a character: "x" defective with a region at `position`, "." sound."""
+    return [WindowFinding(c == "x", 0.9, (position,) if c == "x" else ()) for c in pattern]
+
+
+def test_one_sound_window_does_not_end_an_event_and_two_do():
+    events = find_events(windows(".xx.x..x"))
+    assert [(event.first, event.last) for event in events] == [(1, 4), (7, 7)]
+
+
+@given(st.text(alphabet="x.", max_size=40))
+def test_events_cover_every_defective_window_and_begin_and_end_with_one(pattern):
+    events = find_events(windows(pattern))
+    covered = {i for event in events for i in range(event.first, event.last + 1)}
+    assert {i for i, c in enumerate(pattern) if c == "x"} <= covered
+    assert all(pattern[event.first] == "x" == pattern[event.last] for event in events)
+
+
+def test_found_missed_and_false():
+    events = find_events(
+        windows("x", 0.105) + windows("...") + windows("x", 0.5) + windows("...") + windows("x", 2)
+    )
+    planted = [Defect(0.10, 0.12), Defect(0.30, 0.31), Defect(0.505, 0.52)]
+    score = score_events(events, planted)
+    assert (score.found, score.missed, score.false) == ((0, 2), (1,), (2,))
+
+
+def test_one_event_can_find_two_defects():
+    events = find_events(windows("x", 0.1) + windows("x", 0.15))
+    assert score_events(events, [Defect(0.1, 0.11), Defect(0.15, 0.16)]).found == (0, 1)
+    assert (events[0].start, events[0].end) == (0.1, 0.15)
+
+
+def test_an_event_without_a_known_place_finds_nothing():
+    events = find_events(windows("x", math.nan))
+    assert math.isnan(events[0].start)
+    score = score_events(events, [Defect(0, 1)])
+    assert (score.found, score.missed, score.false) == ((), (0,), (0,))

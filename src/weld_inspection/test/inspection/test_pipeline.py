@@ -1,0 +1,161 @@
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from weld_inspection.inspection.camera_image import CameraImage
+from weld_inspection.inspection.inspector import Inspector
+from weld_inspection.inspection.pipeline import InspectionPipeline
+from weld_inspection.inspection.statistics import InspectionStatistics
+
+PERIOD = 50_000_000
+PIXELS = np.zeros((16, 16, 3), np.uint8)
+
+
+def image(k, encoding="bgr8"):
+    return CameraImage(PIXELS.tobytes(), 16, 16, 48, encoding, k * PERIOD, tag=k)
+
+
+def wait_for(condition, timeout=30.0):
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.002)
+
+
+class Bench:
+    """A running pipeline over windows of four frames."""
+
+    def __init__(self, engine_class, **arguments):
+        self.engine = engine_class(width=16, height=16, window=4)
+        self.inspector = Inspector(self.engine)
+        self.statistics = InspectionStatistics()
+        self.results = []
+        self.troubles = []
+        self.pipeline = InspectionPipeline(
+            self.inspector,
+            unpack=arguments.pop("unpack", lambda message: message),
+            on_result=self.results.append,
+            on_trouble=self.troubles.append,
+            statistics=self.statistics,
+            **arguments,
+        )
+        self.collected = 0
+        self.pipeline.start()
+
+    def submit(self, images):
+        """Hands images over and waits until they are in their windows."""
+        for one in images:
+            self.pipeline.submit(one)
+            self.collected += 1
+            windows = self.inspector.windows
+            wait_for(
+                lambda windows=windows: (
+                    windows._number - windows.frames_lost
+                    == self.collected - self.statistics.frames_refused
+                )
+            )
+
+
+@pytest.fixture
+def bench(brightness_engine):
+    benches = []
+
+    def make(**arguments):
+        benches.append(Bench(brightness_engine, **arguments))
+        return benches[-1]
+
+    yield make
+    for one in benches:
+        one.engine.gate.set()
+        one.pipeline.stop()
+
+
+def test_results_come_in_order(bench):
+    b = bench()
+    b.submit(image(k) for k in range(12))
+    wait_for(lambda: len(b.results) == 3)
+    assert [f.tag for r in b.results for f in r.frames] == list(range(12))
+    assert b.statistics.windows_inspected == 3
+    assert b.statistics.frames_inspected == b.statistics.frames_received == 12
+    assert b.troubles == []
+
+
+def test_slow_engine_loses_whole_windows_oldest_first_and_counts_them(bench):
+    b = bench(queue_size=2)
+    b.engine.gate.clear()
+    b.submit(image(k) for k in range(4))
+    wait_for(lambda: b.engine.calls == 1)  # the first window is in work
+    b.submit(image(k) for k in range(4, 28))  # six more: four too many
+    assert b.statistics.windows_dropped == 4
+    assert "inference falls behind" in b.troubles[0]
+    b.engine.gate.set()
+    wait_for(lambda: len(b.results) == 3)
+    assert [r.frames[0].tag for r in b.results] == [0, 20, 24]
+    assert [r.frames_dropped for r in b.results] == [0, 16, 0]
+    assert all(len(r.frames) == 4 for r in b.results)
+
+
+def test_submit_does_not_wait_for_a_stuck_engine(bench):
+    b = bench()
+    b.engine.gate.clear()
+    done = threading.Event()
+
+    def give():
+        for k in range(400):
+            b.pipeline.submit(image(k))
+        done.set()
+
+    threading.Thread(target=give, daemon=True).start()
+    assert done.wait(30)
+    assert b.results == []
+
+
+def test_refused_image_is_counted_told_and_survived(bench):
+    b = bench()
+    b.submit([image(0), image(1, encoding="yuv422"), *(image(k) for k in range(2, 5))])
+    wait_for(lambda: b.results)
+    assert b.statistics.frames_refused == 1
+    assert "'yuv422'" in b.statistics.last_refusal
+    assert len(b.troubles) == 1 and b.troubles[0].startswith("image refused: ")
+    assert [f.tag for f in b.results[0].frames] == [0, 2, 3, 4]
+
+
+def test_failing_engine_costs_its_window_only(bench):
+    b = bench()
+    infer = b.engine.infer
+
+    def fail(window):
+        raise RuntimeError("out of memory")
+
+    b.engine.infer = fail
+    b.submit(image(k) for k in range(4))
+    wait_for(lambda: b.statistics.windows_failed == 1)
+    assert b.statistics.last_failure == "RuntimeError: out of memory"
+    b.engine.infer = infer
+    b.submit(image(k) for k in range(4, 8))
+    wait_for(lambda: b.results)
+    assert b.results[0].frames_dropped == 4
+    assert b.statistics.last_failure == ""
+
+
+def test_images_are_kept_only_while_wanted(bench):
+    wanted = threading.Event()
+    b = bench(keep_images=wanted.is_set)
+    b.submit(image(k) for k in range(4))
+    wanted.set()
+    b.submit(image(k) for k in range(4, 8))
+    wait_for(lambda: len(b.results) == 2)
+    assert [f.image is not None for r in b.results for f in r.frames] == [False] * 4 + [True] * 4
+
+
+def test_stop_ends_both_threads_with_windows_waiting(bench):
+    b = bench()
+    b.engine.gate.clear()
+    b.submit(image(k) for k in range(12))
+    wait_for(lambda: b.engine.calls == 1)
+    threading.Timer(0.05, b.engine.gate.set).start()
+    b.pipeline.stop()
+    assert not any(thread.is_alive() for thread in b.pipeline._threads)
+    assert b.engine.calls == 1

@@ -1,0 +1,95 @@
+import math
+
+import pytest
+
+from weld_inspection.errors import InspectionError
+from weld_inspection.inspection.seam import MAX_STATES, CarriagePositions, SeamGeometry
+
+S = 1_000_000_000
+
+
+def test_position_is_interpolated_to_the_stamp():
+    carriage = CarriagePositions()
+    carriage.add(0, 0.100, 0.02)
+    carriage.add(S // 2, 0.110, 0.02)
+    assert carriage.position(S // 4) == pytest.approx(0.105)
+    assert carriage.position(S // 2) == pytest.approx(0.110)
+
+
+def test_position_is_extrapolated_by_the_speed_for_a_limited_time():
+    carriage = CarriagePositions(max_age=1.0)
+    carriage.add(10 * S, 0.100, 0.02)
+    assert carriage.position(10 * S + S // 2) == pytest.approx(0.110)
+    assert carriage.position(10 * S - S // 2) == pytest.approx(0.090)
+    assert math.isnan(carriage.position(11 * S + 1))
+    assert math.isnan(carriage.position(9 * S - 1))
+
+
+def test_nothing_heard_is_nan_and_no_weld():
+    carriage = CarriagePositions()
+    assert math.isnan(carriage.position(0))
+    assert carriage.weld_id(0) == ""
+
+
+def test_positions_of_two_welds_are_not_mixed():
+    carriage = CarriagePositions()
+    carriage.add(0, 0.900, 0.02, "A")
+    carriage.add(S, 0.0, 0.02, "B")
+    assert carriage.position(S // 2) == pytest.approx(0.910)
+    assert carriage.weld_id(S - 1) == "A"
+    assert carriage.weld_id(S) == "B"
+
+
+def test_clock_that_goes_back_forgets_the_old_one():
+    carriage = CarriagePositions()
+    carriage.add(100 * S, 5.0)
+    carriage.add(S, 0.1)
+    assert carriage.position(S) == pytest.approx(0.1)
+    assert math.isnan(carriage.position(100 * S))
+
+
+def test_position_that_is_not_a_number_is_left_out():
+    carriage = CarriagePositions()
+    carriage.add(0, math.nan)
+    assert math.isnan(carriage.position(0))
+    carriage.add(1, 0.5, math.nan)
+    assert carriage.position(1 + S // 2) == pytest.approx(0.5)
+
+
+def test_buffer_is_bounded():
+    carriage = CarriagePositions()
+    for k in range(3 * MAX_STATES):
+        carriage.add(k * S // 50, k * 1e-3)
+    assert len(carriage._stamps) <= MAX_STATES
+    assert carriage.position((3 * MAX_STATES - 1) * S // 50) == pytest.approx(
+        (3 * MAX_STATES - 1) * 1e-3
+    )
+
+
+@pytest.mark.parametrize(("direction", "expected"), [(1, 0.31 + 0.024), (-1, 0.31 - 0.024)])
+def test_position_of_a_column(direction, expected):
+    geometry = SeamGeometry(3.75e-5, 0.01, direction)
+    assert geometry.position(0.3, 639.5, 1280) == pytest.approx(0.31)
+    assert geometry.position(0.3, 1279.5, 1280) == pytest.approx(expected)
+    assert math.isnan(geometry.position(math.nan, 639.5, 1280))
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_shift_moves_a_column_so_that_its_place_stays(direction):
+    geometry = SeamGeometry(3.75e-5, 0.01, direction)
+    x = 900.0
+    moved = x + geometry.shift(0.300, 0.304)
+    assert geometry.position(0.304, moved, 1280) == pytest.approx(geometry.position(0.300, x, 1280))
+
+
+def test_without_scale_only_the_centre_is_known():
+    geometry = SeamGeometry(0.0, 0.01)
+    assert geometry.position(0.3, 0.0, 1280) == pytest.approx(0.31)
+    assert geometry.shift(0.3, 0.4) is None
+    assert SeamGeometry().shift(math.nan, 0.4) is None
+
+
+@pytest.mark.parametrize("numbers", [(-1e-5, 0.0, 1), (math.nan, 0.0, 1), (1e-5, 0.0, 2)])
+def test_geometry_out_of_bounds_is_refused(numbers):
+    with pytest.raises(InspectionError):
+        SeamGeometry(*numbers)

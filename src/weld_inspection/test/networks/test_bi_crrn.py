@@ -1,0 +1,173 @@
+import pytest
+import torch
+
+from weld_inspection.errors import InspectionError
+from weld_inspection.networks.config import NetworkConfig
+from weld_inspection.networks.registry import NETWORKS, build_network
+
+SMALL = {"channels": 4, "width": 24, "height": 18}
+BI_CRRN = ["bi_crrn_e", "bi_crrn_e_attn", "bi_crrn_ed", "bi_crrn_ed_attn"]
+
+
+def small(name, **options):
+    torch.manual_seed(5)
+    return build_network(NetworkConfig(name, **(SMALL | options))).eval()
+
+
+@pytest.mark.parametrize("name", BI_CRRN)
+@pytest.mark.parametrize(
+    ("steps", "height", "width"), [(1, 16, 16), (2, 17, 31), (3, 90, 160), (5, 23, 18)]
+)
+def test_any_window_and_size(name, steps, height, width):
+    with torch.no_grad():
+        logits = small(name)(torch.randn(2, steps, 3, height, width))
+    assert logits.shape == (2, steps, 2, height, width)
+
+
+@pytest.mark.parametrize("options", [{"in_channels": 1}, {"layers": 1}, {"layers": 3}])
+@pytest.mark.parametrize("name", BI_CRRN)
+def test_other_channels_and_depths(name, options):
+    channels = options.get("in_channels", 3)
+    with torch.no_grad():
+        assert small(name, **options)(torch.randn(1, 2, channels, 18, 24)).shape[2] == 2
+
+
+def changed_at(network, layer_output, time, steps=5):
+    """Times at which an inner result changes when the frame at `time` does."""
+    results = []
+    layer_output.register_forward_hook(lambda module, args, output: results.append(output.hidden))
+    frames = torch.randn(1, steps, 3, 18, 24)
+    other = frames.clone()
+    other[:, time] += 1
+    with torch.no_grad():
+        outputs = [network(frames), network(other)]
+    inner = [t for t in range(steps) if not torch.equal(results[0][:, t], results[1][:, t])]
+    outer = [t for t in range(steps) if not torch.equal(outputs[0][:, t], outputs[1][:, t])]
+    return inner, outer
+
+
+def first_layers(network):
+    if hasattr(network, "forward_layers"):
+        return network.forward_layers[0], network.backward_layers[0]
+    return network.forward_stack.encoder[0], network.backward_stack.encoder[0]
+
+
+@pytest.mark.parametrize("name", BI_CRRN)
+def test_forward_ignores_later_frames_and_backward_earlier_ones(name):
+    network = small(name)
+    assert changed_at(network, first_layers(network)[0], time=2)[0] == [2, 3, 4]
+    network = small(name)
+    assert changed_at(network, first_layers(network)[1], time=2)[0] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", BI_CRRN)
+@pytest.mark.parametrize("time", [0, 4])
+def test_output_sees_both_directions(name, time):
+    network = small(name)
+    assert changed_at(network, first_layers(network)[0], time)[1] == [0, 1, 2, 3, 4]
+
+
+def test_decoders_run_against_their_encoders():
+    network = small("bi_crrn_ed")
+    # The forward encoder's decoder starts from the encoder's end: it knows all frames everywhere.
+    assert changed_at(network, network.forward_stack.decoder[0], time=4)[0] == [0, 1, 2, 3, 4]
+    # What the encoder hands up at t = 4 alone reaches t < 4 only through a decoder that runs back.
+    network = small("bi_crrn_ed")
+    stack = network.forward_stack
+    runs = []
+    handle = stack.encoder[-1].register_forward_hook(
+        lambda module, args, output: output._replace(hidden=bump(output.hidden, 2))
+    )
+    stack.decoder[0].register_forward_hook(lambda module, args, output: runs.append(output.hidden))
+    frames = torch.randn(1, 5, 3, 18, 24)
+    with torch.no_grad():
+        network(frames)
+        handle.remove()
+        network(frames)
+    assert [t for t in range(5) if not torch.equal(runs[0][:, t], runs[1][:, t])] == [0, 1, 2]
+
+
+def bump(hidden, time):
+    hidden = hidden.clone()
+    hidden[:, time] += 1
+    return hidden
+
+
+@pytest.mark.parametrize("base", ["bi_crrn_e", "bi_crrn_ed"])
+def test_attention_off_equals_the_network_without_it(base):
+    plain, attended = small(base), small(f"{base}_attn")
+    attended.load_state_dict(plain.state_dict(), strict=False)
+    frames = torch.randn(1, 3, 3, 18, 24)
+    with torch.no_grad():
+        assert not torch.allclose(plain(frames), attended(frames))
+        for name, parameter in attended.named_parameters():
+            if "attention" in name:
+                parameter.zero_()  # A_t = tanh(0) = 0
+        torch.testing.assert_close(plain(frames), attended(frames))
+
+
+@pytest.mark.parametrize("name", BI_CRRN)
+def test_gradients_reach_every_parameter(name):
+    network = small(name).train()
+    network(torch.randn(2, 3, 3, 18, 24)).square().sum().backward()
+    for parameter_name, parameter in network.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, parameter_name
+
+
+def test_peephole_none_has_no_peepholes():
+    names = [name for name, _ in small("bi_crrn_e", peephole="none").named_parameters()]
+    assert not any("peephole" in name for name in names)
+
+
+def test_decoder_input_zeros_differs():
+    frames = torch.randn(1, 3, 3, 18, 24)
+    encoder, zeros = small("bi_crrn_ed"), small("bi_crrn_ed", decoder_input="zeros")
+    zeros.load_state_dict(encoder.state_dict())
+    with torch.no_grad():
+        assert not torch.allclose(encoder(frames), zeros(frames))
+
+
+def parameters_by_hand(name, c=64, k=5):
+    """Counts of the paper's sizes: 2 CSTM layers, 64 channels, 5x5 kernels, RGB."""
+    batch_norm = 2 * c
+    s_encoder = 3 * c * k * k + batch_norm + c * c * k * k + batch_norm
+    s_decoder = c * c * k * k + batch_norm + c * 2 * k * k + 2
+    merge = 2 * c * c
+    gates = 4 * (c * c * k * k + c) + 4 * c * c * k * k  # W with bias, U
+    first = gates + 3 * c  # peepholes
+    second = first + 2 * c * c  # W_1x1
+    attention = c * k * k + 1
+    if name.startswith("bi_crrn_ed"):
+        temporal = 2 * 2 * (first + second)
+    else:
+        temporal = 2 * (first + second) + 2 * merge
+    if name.endswith("attn"):
+        temporal += 2 * 2 * attention
+    return s_encoder + temporal + merge + s_decoder
+
+
+@pytest.mark.parametrize("name", BI_CRRN)
+def test_parameter_count(name):
+    network = build_network(NetworkConfig(name))
+    assert sum(p.numel() for p in network.parameters()) == parameters_by_hand(name)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"architecture": "resnet"},
+        {"architecture": "bi_crrn_e", "width": 15},
+        {"architecture": "bi_crrn_e", "kernel_size": 4},
+        {"architecture": "bi_crrn_e", "window": 0},
+        {"architecture": "bi_crrn_e", "peephole": "some"},
+        {"architecture": "bi_crrn_e", "color": "red"},
+        {},
+    ],
+)
+def test_bad_options_are_one_clear_error(options):
+    with pytest.raises(InspectionError):
+        build_network(NetworkConfig.from_dict(options))
+
+
+def test_registry_holds_the_paper_names():
+    assert set(BI_CRRN) <= set(NETWORKS)

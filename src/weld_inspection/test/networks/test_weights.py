@@ -1,0 +1,77 @@
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from weld_inspection.networks.config import NetworkConfig
+from weld_inspection.networks.registry import build_network
+from weld_inspection.networks.weights import FORMAT, ModelError, file_hash, load_model, save_model
+
+CONFIG = NetworkConfig("bi_crrn_e", channels=4, width=24, height=18, window=3)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    torch.manual_seed(0)
+    network = build_network(CONFIG)
+    path = tmp_path / "small.safetensors"
+    save_model(path, network, {"seed": 7})
+    return path, network.eval()
+
+
+def rewrite(path, **metadata):
+    values = {"format": FORMAT, "config": json.dumps(CONFIG.to_dict()), "training": "{}"}
+    save_file(load_file(path), path, values | metadata)
+
+
+def test_round_trip(saved):
+    path, network = saved
+    model = load_model(path)
+    frames = torch.randn(1, 3, 3, 18, 24)
+    with torch.no_grad():
+        assert torch.equal(model.network(frames), network(frames))
+    assert model.config == CONFIG
+    assert model.training == {"seed": 7}
+    assert model.model_id == f"small.safetensors-{file_hash(path)}"
+    assert not list(path.parent.glob("*.unfinished"))
+
+
+def test_absent_file(tmp_path):
+    with pytest.raises(ModelError, match="no model file"):
+        load_model(tmp_path / "none.safetensors")
+
+
+def test_cut_file(saved):
+    path, _ = saved
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ModelError, match="damaged"):
+        load_model(path)
+
+
+def test_pickle_is_refused(tmp_path):
+    path = tmp_path / "pickle.safetensors"
+    torch.save({"a": torch.zeros(2)}, path)
+    with pytest.raises(ModelError, match="damaged"):
+        load_model(path)
+
+
+def test_foreign_safetensors(saved):
+    path, _ = saved
+    save_file({"a": torch.zeros(2)}, path)
+    with pytest.raises(ModelError, match="no network of this project"):
+        load_model(path)
+
+
+def test_other_architecture(saved):
+    path, _ = saved
+    rewrite(path, config=json.dumps(CONFIG.to_dict() | {"architecture": "bi_crrn_ed"}))
+    with pytest.raises(ModelError, match="do not fit its architecture bi_crrn_ed"):
+        load_model(path)
+
+
+def test_unknown_architecture(saved):
+    path, _ = saved
+    rewrite(path, config=json.dumps(CONFIG.to_dict() | {"architecture": "later"}))
+    with pytest.raises(ModelError, match="there is no network 'later'"):
+        load_model(path)

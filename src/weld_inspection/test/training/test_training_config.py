@@ -1,0 +1,43 @@
+import pytest
+
+from weld_inspection.errors import InspectionError
+from weld_inspection.training.config import read_training_config
+
+
+def test_defaults_are_the_papers_numbers():
+    config = read_training_config(None, {"data": ["clips"]})
+    assert (config.epochs, config.batch_size, config.learning_rate) == (150, 20, 1e-4)
+    assert config.schedule == "constant" and config.data == ("clips",)
+
+
+def test_the_command_line_wins_over_the_file(tmp_path):
+    file = tmp_path / "train.yaml"
+    file.write_text("data: clips\nepochs: 3\nseed: 5\n")
+    config = read_training_config(file, {"epochs": 4})
+    assert (config.epochs, config.seed, config.data) == (4, 5, ("clips",))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epochs: 0\ndata: a", "epochs is 0"),
+        ("epochs: 1.5\ndata: a", "epochs is 1.5"),
+        ("epochs: 3", "no training data"),
+        ("learning_rate: -1\ndata: a", "learning_rate"),
+        ("learning_rate: fast\ndata: a", "learning_rate"),
+        ("schedule: cosine\ndata: a", "schedule"),
+        ("momentum: 0.9\ndata: a", "unknown training options"),
+        ("[", "cannot read training config"),
+        ("just words", "not a list"),
+    ],
+)
+def test_bad_values_are_one_clear_error(tmp_path, text, message):
+    file = tmp_path / "train.yaml"
+    file.write_text(text)
+    with pytest.raises(InspectionError, match=message):
+        read_training_config(file, {})
+
+
+def test_absent_file(tmp_path):
+    with pytest.raises(InspectionError, match="cannot read"):
+        read_training_config(tmp_path / "none.yaml", {})

@@ -1,0 +1,162 @@
+"""Windows of clips as training takes them."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from weld_inspection.inspection.preprocessing import resize_frame, resize_mask
+from weld_inspection.training.clips import ClipError, ClipWriter
+from weld_inspection.training.windows import WindowDataset
+
+WIDTH, HEIGHT = 32, 18
+SIZE = {"width": WIDTH, "height": HEIGHT}
+
+
+def write(folder, level, count, width=WIDTH, height=HEIGHT):
+    """Writes a clip whose frame k has the grey level 40 * level + k."""
+    with ClipWriter(
+        folder, width=width, height=height, frame_rate=20, source={"kind": "recording"}
+    ) as writer:
+        for k in range(count):
+            mask = np.zeros((height, width), np.uint8)
+            mask[: height // 3, : width // 4] = 255
+            writer.add(np.full((height, width, 3), 40 * level + k, np.uint8), mask)
+
+
+@pytest.fixture
+def clips(tmp_path):
+    for level, (name, count) in enumerate([("a", 25), ("b", 9), ("c", 10), ("d", 31)]):
+        write(tmp_path / name, level, count)
+    return tmp_path
+
+
+def test_windows_do_not_overlap_and_do_not_cross_clips(clips):
+    dataset = WindowDataset(clips, window=10, **SIZE)
+    starts = [("a", 0), ("a", 10), ("c", 0), ("d", 0), ("d", 10), ("d", 20)]
+    assert [dataset.place(index) for index in range(len(dataset))] == starts
+    for index, (name, start) in enumerate(starts):
+        item = dataset[index]
+        assert item["frames"].shape == (10, HEIGHT, WIDTH, 3)
+        assert item["frames"].dtype == item["masks"].dtype == torch.uint8
+        levels = item["frames"][:, 0, 0, 0].tolist()
+        assert levels == [40 * "abcd".index(name) + start + k for k in range(10)]
+        assert set(item["masks"].unique().tolist()) == {0, 1}
+
+
+def test_short_clips_are_skipped_and_told(clips, caplog):
+    with caplog.at_level(logging.WARNING):
+        dataset = WindowDataset(clips, window=10, **SIZE)
+    assert dataset.skipped == ["b"]
+    assert "1 of 4 clips are shorter than 10 frames" in caplog.text
+
+
+def test_stride_makes_windows_overlap(clips):
+    dataset = WindowDataset(clips, window=10, stride=5, **SIZE)
+    assert [dataset.place(i) for i in range(4)] == [("a", 0), ("a", 5), ("a", 10), ("a", 15)]
+
+
+def test_clips_of_another_size_are_resized_as_live(tmp_path):
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (5, 72, 128, 3), dtype=np.uint8)
+    masks = np.where(rng.random((5, 9, 16)) < 0.3, 255, 0).astype(np.uint8)
+    masks = masks.repeat(8, 1).repeat(8, 2)
+    with ClipWriter(
+        tmp_path / "a", width=128, height=72, frame_rate=20, source={"kind": "recording"}
+    ) as writer:
+        for frame, mask in zip(frames, masks, strict=True):
+            writer.add(frame, mask)
+    item = WindowDataset(tmp_path, window=5, **SIZE)[0]
+    for k in range(5):
+        expected = resize_frame(frames[k], WIDTH, HEIGHT)
+        np.testing.assert_array_equal(item["frames"][k].numpy(), expected)
+        expected_mask = resize_mask(masks[k], WIDTH, HEIGHT) // 255
+        np.testing.assert_array_equal(item["masks"][k].numpy(), expected_mask)
+
+
+def test_defect_ratio(clips):
+    dataset = WindowDataset(clips, window=10, **SIZE)
+    assert dataset.defect_pixel_ratio == pytest.approx(6 * 8 / (WIDTH * HEIGHT))
+
+
+def test_a_set_beyond_memory_reads_the_same(clips):
+    small = WindowDataset(clips, window=10, **SIZE, memory_limit=100)
+    large = WindowDataset(clips, window=10, **SIZE)
+    assert isinstance(small._frames, np.memmap) and not isinstance(large._frames, np.memmap)
+    for index in range(len(large)):
+        assert torch.equal(small[index]["frames"], large[index]["frames"])
+
+
+def items_equal(first, second):
+    return all(torch.equal(first[name], second[name]) for name in ("frames", "masks"))
+
+
+def test_augmentation_repeats_by_seed_and_differs_by_epoch(clips):
+    first, again, other = (
+        WindowDataset(clips, window=10, augment=True, seed=seed, **SIZE) for seed in (1, 1, 2)
+    )
+    epochs = [[dataset[0] for _ in range(4)] for dataset in (first, again, other)]
+    assert all(map(items_equal, epochs[0], epochs[1]))
+    assert not all(map(items_equal, epochs[0], epochs[2]))
+    assert not items_equal(epochs[0][0], epochs[0][1])
+    first.set_epoch(0)
+    assert items_equal(first[0], epochs[0][0])
+
+
+def test_workers_count_epochs_together(clips):
+    alone = WindowDataset(clips, window=10, augment=True, seed=1, **SIZE)
+    shared = WindowDataset(clips, window=10, augment=True, seed=1, **SIZE)
+    loader = DataLoader(shared, batch_size=2, num_workers=2, persistent_workers=True)
+    for _ in range(2):
+        batches = list(loader)
+        expected = [alone[index] for index in range(len(alone))]
+        got = torch.cat([batch["frames"] for batch in batches])
+        assert torch.equal(got, torch.stack([item["frames"] for item in expected]))
+
+
+def test_augmentation_keeps_the_mask_on_its_defect(tmp_path):
+    image = np.full((HEIGHT, WIDTH, 3), 60, np.uint8)
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[3:12, 5:15] = 255
+    image[mask > 0] = 190
+    with ClipWriter(tmp_path / "a", **SIZE, frame_rate=20, source={"kind": "recording"}) as writer:
+        for _ in range(3):
+            writer.add(image, mask)
+    dataset = WindowDataset(tmp_path, window=3, augment=True, **SIZE)
+    changed = 0
+    for _ in range(30):
+        item = dataset[0]
+        frames, masks = item["frames"].numpy().mean(-1), item["masks"].numpy() > 0
+        assert set(np.unique(item["masks"])) <= {0, 1}
+        middle = (frames[~masks].min() + frames[masks].max()) / 2
+        assert ((frames > middle) == masks).mean() > 0.94
+        changed += not np.array_equal(masks[0], mask > 0)
+    assert changed > 15
+
+
+def test_time_is_reversed_for_some(clips):
+    dataset = WindowDataset(clips, window=10, augment=True, **SIZE)
+    directions = set()
+    for _ in range(20):
+        levels = dataset[0]["frames"].numpy().astype(float).mean((1, 2, 3))
+        directions.add(bool(levels[-1] > levels[0]))
+    assert directions == {True, False}
+
+
+def test_items_can_be_changed_without_changing_the_set(clips):
+    dataset = WindowDataset(clips, window=10, **SIZE)
+    dataset[0]["frames"].zero_()
+    assert dataset[0]["frames"][1].any()
+
+
+@pytest.mark.parametrize("options", [{"window": 0}, {"stride": 0}, {"window": 32}])
+def test_bad_numbers(clips, options):
+    with pytest.raises(ClipError, match="1 frame or more|shorter than"):
+        WindowDataset(clips, **(SIZE | options))
+
+
+def test_empty_folder(tmp_path):
+    with pytest.raises(ClipError, match="holds no clips"):
+        WindowDataset(tmp_path, **SIZE)

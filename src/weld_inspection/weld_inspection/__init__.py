@@ -1,0 +1,1 @@
+"""Weld inspection with bidirectional convolutional recurrent reconstructive networks."""

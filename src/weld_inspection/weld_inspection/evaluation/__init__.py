@@ -1,0 +1,1 @@
+"""The paper's metrics and the scoring of events."""

@@ -1,0 +1,151 @@
+"""Runs a model over clips through the live system's own path, and scores it."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from weld_inspection.evaluation.events import WindowFinding, find_events, score_events
+from weld_inspection.inspection.decision import DecisionSettings
+from weld_inspection.inspection.engine import InferenceEngine
+from weld_inspection.inspection.inspector import Inspector, WindowResult
+from weld_inspection.inspection.preprocessing import resize_mask
+from weld_inspection.inspection.seam import CarriagePositions, SeamGeometry
+from weld_inspection.training.clips import Clip, open_clips
+from weld_inspection.training.metrics import binary_metrics
+
+NANOSECONDS = 1_000_000_000
+CAMERA_WIDTH = 1280  # pixels across the view of which SeamGeometry's default speaks
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a model scored on a set of clips.
+
+    Attributes:
+        pixel: accuracy, precision, recall and F1 over all pixels, eq. (8).
+        window: The same over windows, eq. (9) on the masks found against eq. (9) on the true ones.
+        windows: Windows inspected.
+        minutes: Time that the clips show.
+        planted: Defects that lie in view somewhere in their clip; 0 where clips know none.
+        found: Those at which an event has a region.
+        false_events: Events at no planted defect, in clips that know their defects.
+    """
+
+    pixel: dict[str, float]
+    window: dict[str, float]
+    windows: int
+    minutes: float
+    planted: int
+    found: int
+    false_events: int
+
+    def to_dict(self) -> dict:
+        """Returns plain values, for JSON."""
+        return asdict(self)
+
+
+def evaluate(
+    model: Path,
+    folder: Path,
+    settings: DecisionSettings | None = None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    progress: Iterable | None = None,
+) -> Evaluation:
+    """Scores a model on a folder of clips.
+
+    Args:
+        model: Weights, see `networks.weights`.
+        folder: Clips, see `training.clips`.
+        settings: Thresholds; the paper's by default.
+        device: As for InferenceEngine.
+        precision: As for InferenceEngine.
+        progress: Wraps the list of clips to show progress, such as `rich.progress.track`.
+
+    Raises:
+        InspectionError: The model or the clips cannot be used.
+    """
+    settings = settings or DecisionSettings()
+    engine = InferenceEngine(model, device, precision)
+    pixel, window = binary_metrics(""), binary_metrics("")
+    frames, windows, planted, found, false_events = 0, 0, 0, 0, 0
+    minutes = 0.0
+    clips = open_clips(folder)
+    for clip in progress(clips) if progress else clips:
+        results = inspect_clip(engine, clip, settings)
+        truth = [
+            resize_mask(mask, engine.info.width, engine.info.height) > 0 for mask in clip.masks()
+        ]
+        for index, result in enumerate(results):
+            first = index * engine.info.window
+            real = np.stack(truth[first : first + engine.info.window])
+            seen = np.stack([frame.mask for frame in result.frames]) > 0
+            pixel.update(torch.from_numpy(seen).flatten(), torch.from_numpy(real).flatten())
+            window.update(
+                torch.tensor([result.defective]),
+                torch.tensor([int(real.sum()) > settings.pixel_threshold]),
+            )
+        frames += clip.metadata.frame_count
+        windows += len(results)
+        minutes += clip.metadata.frame_count / clip.metadata.frame_rate / 60
+        if clip.metadata.defects and clip.metadata.positions:
+            score = score_clip(clip, results)
+            planted += len(score.found) + len(score.missed)
+            found += len(score.found)
+            false_events += len(score.false)
+    return Evaluation(
+        _values(pixel), _values(window), windows, minutes, planted, found, false_events
+    )
+
+
+def inspect_clip(
+    engine: InferenceEngine, clip: Clip, settings: DecisionSettings
+) -> list[WindowResult]:
+    """Runs a clip through the inspector, with the clip's positions as the carriage's."""
+    metadata = clip.metadata
+    scale = CAMERA_WIDTH / metadata.width
+    geometry = SeamGeometry(metres_per_pixel=SeamGeometry().metres_per_pixel * scale)
+    # A smallest region in camera pixels is meant for camera-size frames.
+    settings = DecisionSettings(
+        settings.threshold, settings.pixel_threshold, round(settings.min_region_area / scale**2)
+    )
+    carriage = CarriagePositions()
+    inspector = Inspector(engine, settings=settings, geometry=geometry, carriage=carriage)
+    results = []
+    for index, frame in enumerate(clip.frames()):
+        stamp_ns = round(index / metadata.frame_rate * NANOSECONDS)
+        if metadata.positions is not None:
+            carriage.add(stamp_ns, metadata.positions[index])
+        results += inspector.add(frame, stamp_ns)
+    return results
+
+
+def score_clip(clip: Clip, results: list[WindowResult]):
+    """Scores the events of a clip's windows against the defects that come into view whole."""
+    metadata = clip.metadata
+    half = SeamGeometry().metres_per_pixel * CAMERA_WIDTH / 2
+    first, last = min(metadata.positions) - half, max(metadata.positions) + half
+    visible = [d for d in metadata.defects if first <= d.start and d.end <= last]
+    events = find_events(
+        WindowFinding(
+            result.defective,
+            result.confidence,
+            tuple(region.seam_position for region in result.regions),
+        )
+        for result in results
+    )
+    partly = [d for d in metadata.defects if d not in visible]
+    score = score_events(events, visible)
+    # An event at a defect that is cut by the view's edge is not false.
+    false = tuple(
+        i for i in score.false if not score_events([events[i]], partly).found
+    )
+    return type(score)(score.found, score.missed, false)
+
+
+def _values(metrics) -> dict[str, float]:
+    return {name: round(float(value), 4) for name, value in metrics.compute().items()}

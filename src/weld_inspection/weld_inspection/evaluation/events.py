@@ -1,0 +1,114 @@
+"""Scores what was reported along a seam against what was planted there."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+EVENT_GAP = 1  # sound windows that do not end an event
+TOLERANCE = 0.010  # m; half a network pixel is 0.15 mm, but a defect's edge may be all that is seen
+
+
+class Planted(Protocol):
+    """A defect whose place is known."""
+
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class WindowFinding:
+    """What one window's report says about places.
+
+    Attributes:
+        defective: Eq. (9).
+        confidence: Highest defect probability in the window.
+        seam_positions: Of the window's regions, m; NaN where unknown.
+    """
+
+    defective: bool
+    confidence: float
+    seam_positions: tuple[float, ...]
+
+
+@dataclass(slots=True)
+class Event:
+    """A run of defective windows with at most EVENT_GAP sound ones between them.
+
+    Attributes:
+        first: Index of the first defective window.
+        last: Index of the last one.
+        confidence: Highest of its windows.
+        seam_positions: Of all regions in its defective windows, m.
+    """
+
+    first: int
+    last: int
+    confidence: float
+    seam_positions: list[float] = field(default_factory=list)
+
+    @property
+    def start(self) -> float:
+        """First place along the seam, m; NaN where none is known."""
+        return min(self.seam_positions, default=math.nan)
+
+    @property
+    def end(self) -> float:
+        """Last place along the seam, m; NaN where none is known."""
+        return max(self.seam_positions, default=math.nan)
+
+
+def find_events(windows: Iterable[WindowFinding]) -> list[Event]:
+    """Groups the windows of a weld, in order of time, into events."""
+    events: list[Event] = []
+    for index, window in enumerate(windows):
+        if not window.defective:
+            continue
+        if not events or index - events[-1].last > EVENT_GAP + 1:
+            events.append(Event(index, index, window.confidence))
+        event = events[-1]
+        event.last = index
+        event.confidence = max(event.confidence, window.confidence)
+        event.seam_positions += [p for p in window.seam_positions if not math.isnan(p)]
+    return events
+
+
+@dataclass(frozen=True, slots=True)
+class EventScore:
+    """How events and planted defects meet.
+
+    Attributes:
+        found: Indices of planted defects at which some event has a region.
+        missed: Indices of the others.
+        false: Indices of events without a region at any planted defect.
+    """
+
+    found: tuple[int, ...]
+    missed: tuple[int, ...]
+    false: tuple[int, ...]
+
+
+def score_events(
+    events: Sequence[Event], planted: Sequence[Planted], tolerance: float = TOLERANCE
+) -> EventScore:
+    """Tells which planted defects were found by an event, and which events are false.
+
+    Args:
+        events: Of one weld.
+        planted: Of the same weld; give only those that came into view.
+        tolerance: A region this near to a defect's extent is at the defect, m.
+    """
+    found: set[int] = set()
+    false = []
+    for index, event in enumerate(events):
+        hits = {
+            number
+            for number, defect in enumerate(planted)
+            for position in event.seam_positions
+            if defect.start - tolerance <= position <= defect.end + tolerance
+        }
+        found |= hits
+        if not hits:
+            false.append(index)
+    missed = tuple(number for number in range(len(planted)) if number not in found)
+    return EventScore(tuple(sorted(found)), missed, tuple(false))

@@ -1,0 +1,50 @@
+"""A queue between two threads that never holds up the one that fills it."""
+
+import threading
+from collections import deque
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class BoundedQueue(Generic[T]):
+    """First in, first out; when full, the oldest item makes room for the newest."""
+
+    def __init__(self, capacity: int) -> None:
+        """Starts empty.
+
+        Args:
+            capacity: Most items held, at least 1.
+        """
+        self._capacity = capacity
+        self._items: deque[T] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def put(self, item: T) -> T | None:
+        """Adds an item; never waits.
+
+        Returns:
+            The item that was dropped for it, None where there was room. A closed queue drops the
+            item itself.
+        """
+        with self._changed:
+            if self._closed:
+                return item
+            self._items.append(item)
+            dropped = self._items.popleft() if len(self._items) > self._capacity else None
+            self._changed.notify()
+            return dropped
+
+    def get(self) -> T | None:
+        """Waits for the oldest item; None once the queue is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._closed)
+            return None if self._closed else self._items.popleft()
+
+    def close(self) -> None:
+        """Throws away what is held and lets every waiting thread go."""
+        with self._changed:
+            self._closed = True
+            self._items.clear()
+            self._changed.notify_all()

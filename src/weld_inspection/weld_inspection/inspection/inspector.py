@@ -1,0 +1,265 @@
+"""Frames in, decisions out: the one path of live, offline and replayed inspection."""
+
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from weld_inspection.errors import InspectionError
+from weld_inspection.inspection.decision import DecisionSettings, decide
+from weld_inspection.inspection.preprocessing import resize_frame
+from weld_inspection.inspection.regions import Region, find_regions
+from weld_inspection.inspection.seam import CarriagePositions, SeamGeometry
+from weld_inspection.inspection.tracks import DefectTracks
+from weld_inspection.inspection.windows import FrameWindow, FrameWindows, WindowFrame
+
+
+class Engine(Protocol):
+    """What an inspector needs of an inference engine."""
+
+    @property
+    def info(self) -> Any:
+        """Tells at least `width`, `height` and `window` of the network's input."""
+
+    def infer(self, window: np.ndarray) -> np.ndarray:
+        """(T, H, W, 3) uint8 RGB to (T, H, W) float32 defect probabilities."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InspectedFrame:
+    """A frame that got its mask.
+
+    Attributes:
+        stamp_ns: Capture time in nanoseconds.
+        mask: (H, W) uint8, 0 or 255, at the network's size.
+        regions: The frame's regions, largest first.
+        seam_position: Place of the image's centre along the seam in metres, NaN where not known.
+        tag: What was given with the frame.
+        image: (H, W, 3) uint8, BGR, as captured, where it was kept.
+    """
+
+    stamp_ns: int
+    mask: np.ndarray
+    regions: tuple[Region, ...]
+    seam_position: float
+    tag: Any
+    image: np.ndarray | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowResult:
+    """What a window came to.
+
+    Attributes:
+        frames: The window's frames that no earlier result holds, oldest first.
+        start_ns: Capture time of the window's first frame in nanoseconds.
+        end_ns: Capture time of the window's last frame in nanoseconds.
+        defective: Eq. (9).
+        defect_pixels: Defect pixels of all T frames, at the network's size.
+        frame_defect_pixels: The same of each frame.
+        pixel_threshold: theta of eq. (9) as it was applied.
+        confidence: Highest defect probability in the window.
+        regions: For each defect seen in the window its regions in the last frame that shows it,
+            largest first.
+        frames_dropped: Frames since the last result's last frame that are in no result: lost
+            before they came, broken off with their window, or in windows that were dropped.
+        inference_time: Time of the network in seconds.
+        tag: What was given with the window's last frame.
+        image_width: Width of the camera's image in pixels.
+        image_height: Height of the camera's image in pixels.
+    """
+
+    frames: tuple[InspectedFrame, ...]
+    start_ns: int
+    end_ns: int
+    defective: bool
+    defect_pixels: int
+    frame_defect_pixels: tuple[int, ...]
+    pixel_threshold: int
+    confidence: float
+    regions: tuple[Region, ...]
+    frames_dropped: int
+    inference_time: float
+    tag: Any
+    image_width: int
+    image_height: int
+
+
+class Inspector:
+    """Ties windows, network, decision, regions and tracks together.
+
+    Offline, `add` does it all. Live, one thread calls `collect` and another `inspect`, so that
+    frames go on being collected while the network works.
+
+    Attributes:
+        settings: The decision's thresholds; may be replaced at any time and holds from the next
+            window on.
+        windows: The collector of windows, with its counters.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        settings: DecisionSettings | None = None,
+        windows: FrameWindows | None = None,
+        geometry: SeamGeometry | None = None,
+        carriage: CarriagePositions | None = None,
+    ) -> None:
+        """Starts with no frame and no defect.
+
+        Args:
+            engine: The network.
+            settings: The decision's thresholds.
+            windows: The collector of windows, of the network's T; without overlap by default.
+            geometry: How the camera sits on the carriage.
+            carriage: The carriage's positions; none are known by default.
+
+        Raises:
+            InspectionError: The windows are not of the length that the network takes.
+        """
+        self._engine = engine
+        self.settings = settings or DecisionSettings()
+        self.windows = windows or FrameWindows(engine.info.window)
+        if self.windows.length != engine.info.window:
+            raise InspectionError(
+                f"windows of {self.windows.length} frames do not fit a network that takes "
+                f"{engine.info.window}"
+            )
+        self._geometry = geometry or SeamGeometry()
+        self._carriage = carriage or CarriagePositions()
+        self._tracks = DefectTracks(self._geometry)
+        self._last_number = 0  # of the newest frame that has its mask
+        self._recent: deque[InspectedFrame] = deque(maxlen=self.windows.length)
+
+    def add(
+        self, image: np.ndarray, stamp_ns: int, *, encoding: str = "bgr8", tag: Any = None
+    ) -> list[WindowResult]:
+        """Takes the next frame and inspects the window it completes, if it does.
+
+        Args:
+            image: (H, W, 3) uint8, BGR.
+            stamp_ns: Capture time in nanoseconds.
+            encoding: The camera's encoding; a change of it begins a new window.
+            tag: Handed back with the frame's result.
+
+        Returns:
+            The results that this frame completes: none or one.
+        """
+        window = self.collect(image, stamp_ns, encoding=encoding, tag=tag)
+        return [] if window is None else [self.inspect(window)]
+
+    def collect(
+        self,
+        image: np.ndarray,
+        stamp_ns: int,
+        *,
+        encoding: str = "bgr8",
+        tag: Any = None,
+        keep_image: bool = False,
+    ) -> FrameWindow | None:
+        """Resizes the next frame and puts it into its window.
+
+        Args:
+            image: (H, W, 3) uint8, BGR.
+            stamp_ns: Capture time in nanoseconds.
+            encoding: The camera's encoding; a change of it begins a new window.
+            tag: Handed back with the frame's result.
+            keep_image: Whether the result shall hold the image.
+
+        Returns:
+            The window that this frame completes, None where it completes none.
+        """
+        info = self._engine.info
+        height, width = image.shape[:2]
+        return self.windows.add(
+            resize_frame(image, info.width, info.height),
+            stamp_ns,
+            image_width=width,
+            image_height=height,
+            encoding=encoding,
+            tag=tag,
+            image=image if keep_image else None,
+        )
+
+    def inspect(self, window: FrameWindow) -> WindowResult:
+        """Inspects a window. Windows may be left out but must come in order."""
+        settings = self.settings
+        began = time.perf_counter()
+        probabilities = self._engine.infer(window.stack())
+        inference_time = time.perf_counter() - began
+        decision = decide(probabilities, settings)
+        fresh = [
+            self._inspect_frame(frame, window, mask, probability, settings.min_region_area)
+            for frame, mask, probability in zip(
+                window.frames, decision.masks, probabilities, strict=True
+            )
+            if frame.number > self._last_number
+        ]
+        self._recent.extend(fresh)
+        last = window.frames[-1]
+        frames_dropped = last.number - self._last_number - len(fresh)
+        self._last_number = last.number
+        return WindowResult(
+            frames=tuple(fresh),
+            start_ns=window.frames[0].stamp_ns,
+            end_ns=last.stamp_ns,
+            defective=decision.defective,
+            defect_pixels=decision.defect_pixels,
+            frame_defect_pixels=decision.frame_defect_pixels,
+            pixel_threshold=settings.pixel_threshold,
+            confidence=decision.confidence,
+            regions=self._last_seen(window),
+            frames_dropped=frames_dropped,
+            inference_time=inference_time,
+            tag=last.tag,
+            image_width=window.image_width,
+            image_height=window.image_height,
+        )
+
+    def _inspect_frame(
+        self,
+        frame: WindowFrame,
+        window: FrameWindow,
+        mask: np.ndarray,
+        probability: np.ndarray,
+        min_area: int,
+    ) -> InspectedFrame:
+        """Finds, follows and places the regions of one frame."""
+        carriage = self._carriage.position(frame.stamp_ns)
+        regions = find_regions(
+            mask,
+            probability,
+            image_width=window.image_width,
+            image_height=window.image_height,
+            min_area=min_area,
+            stamp_ns=frame.stamp_ns,
+        )
+        regions = self._tracks.update(
+            regions, frame.stamp_ns, image_width=window.image_width, carriage=carriage
+        )
+        placed = tuple(
+            replace(
+                region,
+                seam_position=self._geometry.position(
+                    carriage, region.center_x, window.image_width
+                ),
+            )
+            for region in regions
+        )
+        center = self._geometry.position(carriage, 0.0, 1)  # of an image one pixel wide
+        return InspectedFrame(frame.stamp_ns, mask, placed, center, frame.tag, frame.image)
+
+    def _last_seen(self, window: FrameWindow) -> tuple[Region, ...]:
+        """The regions of each defect in the last of the window's frames that shows it."""
+        seen: set[int] = set()
+        regions: list[Region] = []
+        start_ns = window.frames[0].stamp_ns
+        for frame in reversed(self._recent):
+            if frame.stamp_ns < start_ns:
+                break
+            regions += [region for region in frame.regions if region.track_id not in seen]
+            seen.update(region.track_id for region in frame.regions)
+        return tuple(sorted(regions, key=lambda region: -region.area))

@@ -1,0 +1,98 @@
+"""Which model file to inspect with."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from weld_inspection.errors import InspectionError
+from weld_inspection.inspection.engine import InferenceEngine
+
+SUFFIX = ".safetensors"
+# The shipped models, best first, by how their names begin.
+PREFERRED = ("bi_crrn_ed", "bi_crrn_e")
+# Part of the time between two windows that inference may take: camera, resizing, recording and
+# messages share the processor with it.
+HEADROOM = 0.6
+
+
+def find_model(name: str, folder: Path) -> Path:
+    """Finds the model file that a user names.
+
+    Args:
+        name: Path of a model file, or the name of a shipped one with or without suffix.
+        folder: Where the shipped models are.
+
+    Returns:
+        Path of a file that exists.
+
+    Raises:
+        InspectionError: There is no such file.
+    """
+    path = Path(name).expanduser()
+    candidates = [path]
+    if path.name == name:
+        candidates += [folder / name, folder / f"{name}{SUFFIX}"]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    shipped = sorted(file.stem for file in folder.glob(f"*{SUFFIX}"))
+    names = f"one of the shipped models ({', '.join(shipped)})" if shipped else "a model's name"
+    raise InspectionError(f"no model '{name}': give the path of a {SUFFIX} file or {names}")
+
+
+def choose_engine(
+    folder: Path,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    frame_rate: float = 20.0,
+    stride: int | None = None,
+) -> tuple[InferenceEngine, str]:
+    """Loads the best shipped model that keeps up with the camera here.
+
+    Args:
+        folder: Where the shipped models are.
+        device: As of InferenceEngine.
+        precision: As of InferenceEngine.
+        frame_rate: Frames of the camera a second.
+        stride: Frames from one window to the next; the model's T by default.
+
+    Returns:
+        The engine, and a sentence on why it was chosen.
+
+    Raises:
+        InspectionError: There is no shipped model, or none can be loaded.
+    """
+    paths = [path for prefix in PREFERRED for path in _of_family(folder, prefix)]
+    if not paths:
+        raise InspectionError(
+            f"no model in {folder}: give parameter 'model' the path of a {SUFFIX} file"
+        )
+    reasons = []
+    for path in paths:
+        engine = InferenceEngine(path, device, precision)
+        seconds = _time(engine)
+        budget = HEADROOM * (stride or engine.info.window) / frame_rate
+        where = f"{engine.info.device} in {engine.info.precision}"
+        reasons.append(
+            f"{path.stem} takes {seconds:.2f} s a window on {where}, {budget:.2f} s allowed"
+        )
+        if seconds <= budget:
+            break
+    return engine, f"{path.stem} chosen: {'; '.join(reasons)}"
+
+
+def _of_family(folder: Path, prefix: str) -> list[Path]:
+    """The models whose name is the prefix, or begins with it and an underscore."""
+    files = sorted(folder.glob(f"{prefix}*{SUFFIX}"))
+    return [file for file in files if file.stem == prefix or file.stem.startswith(f"{prefix}_")]
+
+
+def _time(engine: InferenceEngine) -> float:
+    """Seconds that a window takes; the engine has been warmed up by its construction."""
+    info = engine.info
+    window = np.zeros((info.window, info.height, info.width, 3), np.uint8)
+    began = time.perf_counter()
+    engine.infer(window)
+    return time.perf_counter() - began

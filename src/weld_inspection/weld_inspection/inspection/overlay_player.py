@@ -1,0 +1,71 @@
+"""Overlays at the pace of the frames, though their masks come a window at a time."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from weld_inspection.inspection.bounded_queue import BoundedQueue
+from weld_inspection.inspection.inspector import InspectedFrame, WindowResult
+from weld_inspection.inspection.overlay import draw_overlay
+from weld_inspection.inspection.windows import NANOSECONDS
+
+# Longest wait between two frames (s): whatever the stamps say, the picture goes on.
+MAX_WAIT = 0.2
+
+
+class OverlayPlayer:
+    """Draws the overlays of each result and shows them one by one in a thread of its own.
+
+    A viewer thus sees steady motion, a window behind the camera. Where drawing falls behind, whole
+    windows are skipped.
+    """
+
+    def __init__(
+        self, show: Callable[[np.ndarray, InspectedFrame], None], *, caption: str = ""
+    ) -> None:
+        """Starts the thread.
+
+        Args:
+            show: Takes each drawn image (H, W, 3) uint8 BGR and its frame.
+            caption: Text in a corner of every image.
+        """
+        self._show = show
+        self._caption = caption
+        self._results: BoundedQueue[WindowResult] = BoundedQueue(2)
+        self._thread = threading.Thread(target=self._play, name="overlay", daemon=True)
+        self._thread.start()
+
+    def put(self, result: WindowResult) -> None:
+        """Takes a result whose frames hold their images; never waits."""
+        self._results.put(result)
+
+    def stop(self) -> None:
+        """Ends the thread."""
+        self._results.close()
+        self._thread.join()
+
+    def _play(self) -> None:
+        due = 0.0
+        before_ns = None
+        while (result := self._results.get()) is not None:
+            for frame in result.frames:
+                if frame.image is None:
+                    continue
+                picture = draw_overlay(
+                    frame.image,
+                    frame.mask,
+                    frame.regions,
+                    defective=result.defective,
+                    seam_position=frame.seam_position,
+                    caption=self._caption,
+                )
+                if before_ns is not None:
+                    due += min(MAX_WAIT, max(0.0, (frame.stamp_ns - before_ns) / NANOSECONDS))
+                before_ns = frame.stamp_ns
+                now = time.monotonic()
+                # Behind by more than a wait: begin anew from here instead of hurrying.
+                due = now if due < now - MAX_WAIT else due
+                time.sleep(max(0.0, due - now))
+                self._show(picture, frame)

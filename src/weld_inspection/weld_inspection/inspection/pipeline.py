@@ -1,0 +1,117 @@
+"""The inspection beside the executor: two threads and the queues before them."""
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from weld_inspection.inspection.bounded_queue import BoundedQueue
+from weld_inspection.inspection.camera_image import CameraImage, ImageError
+from weld_inspection.inspection.inspector import Inspector, WindowResult
+from weld_inspection.inspection.statistics import InspectionStatistics
+from weld_inspection.inspection.windows import FrameWindow
+
+Message = TypeVar("Message")
+
+# Images that may wait to be resized. That takes a few milliseconds, so they wait only while the
+# machine is starved; 20 of 1280x720 are 55 MB.
+MAX_IMAGES_WAITING = 20
+
+
+class InspectionPipeline(Generic[Message]):
+    """Takes images without ever making the giver wait, and gives results as they come.
+
+    The first thread reads and resizes each image as it comes and collects windows, the second runs
+    the network. Where the network falls behind, whole windows are dropped, oldest first: the wait
+    of a window is bounded by `queue_size` inferences.
+    """
+
+    def __init__(
+        self,
+        inspector: Inspector,
+        *,
+        unpack: Callable[[Message], CameraImage],
+        on_result: Callable[[WindowResult], None],
+        on_trouble: Callable[[str], None],
+        statistics: InspectionStatistics,
+        queue_size: int = 2,
+        keep_images: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Starts nothing yet.
+
+        Args:
+            inspector: What is done with the images.
+            unpack: Makes a CameraImage of what is submitted; on the pipeline's first thread.
+            on_result: Takes each result; on the pipeline's second thread.
+            on_trouble: Told in one sentence of an image refused, a window dropped or failed.
+            statistics: Counters to keep.
+            queue_size: Windows that may wait for the network.
+            keep_images: Whether results shall hold their frames' images.
+        """
+        self._inspector = inspector
+        self._unpack = unpack
+        self._on_result = on_result
+        self._on_trouble = on_trouble
+        self._statistics = statistics
+        self._keep_images = keep_images
+        self._images: BoundedQueue[Message] = BoundedQueue(MAX_IMAGES_WAITING)
+        self._windows: BoundedQueue[FrameWindow] = BoundedQueue(queue_size)
+        self._threads = [
+            threading.Thread(target=self._collect, name="collect", daemon=True),
+            threading.Thread(target=self._infer, name="infer", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Starts the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Ends the threads; waits for the window in work."""
+        self._images.close()
+        self._windows.close()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+
+    def submit(self, message: Message) -> None:
+        """Hands an image over; never waits."""
+        self._statistics.frame_came()
+        if self._images.put(message) is not None:
+            # It shows as a gap in the stamps and is counted there.
+            self._on_trouble("images come faster than they can be read: the oldest was dropped")
+
+    def _collect(self) -> None:
+        """First thread: images to windows."""
+        while (message := self._images.get()) is not None:
+            try:
+                image = self._unpack(message)
+                window = self._inspector.collect(
+                    image.to_bgr(),
+                    image.stamp_ns,
+                    encoding=f"{image.encoding} {image.frame_id}".strip(),
+                    tag=image.tag,
+                    keep_image=self._keep_images(),
+                )
+            except ImageError as error:
+                self._statistics.frames_refused += 1
+                self._statistics.last_refusal = str(error)
+                self._on_trouble(f"image refused: {error}")
+                continue
+            if window is not None and self._windows.put(window) is not None:
+                self._statistics.windows_dropped += 1
+                self._on_trouble("inference falls behind: the oldest window was dropped")
+
+    def _infer(self) -> None:
+        """Second thread: windows to results."""
+        while (window := self._windows.get()) is not None:
+            try:
+                result = self._inspector.inspect(window)
+            except Exception as error:  # whatever a backend raises costs this window, not the rest
+                self._statistics.windows_failed += 1
+                self._statistics.last_failure = f"{type(error).__name__}: {error}"
+                self._on_trouble(f"inference failed: {self._statistics.last_failure}")
+                continue
+            self._statistics.windows_inspected += 1
+            self._statistics.frames_inspected += len(result.frames)
+            self._statistics.last_failure = ""
+            self._on_result(result)

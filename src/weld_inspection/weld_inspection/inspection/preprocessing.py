@@ -1,0 +1,36 @@
+"""From camera frames to the network's input: one resize for training, live and offline use."""
+
+import cv2
+import numpy as np
+
+
+def resize_frame(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Resizes a camera frame to the network's size.
+
+    Args:
+        image: (H, W, 3) uint8, BGR.
+        width: Width of the result in pixels.
+        height: Height of the result in pixels.
+
+    Returns:
+        (height, width, 3) uint8, RGB.
+    """
+    if image.shape[:2] != (height, width):
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def resize_mask(mask: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Resizes a defect mask: a pixel is defect where at least half of its area is.
+
+    Args:
+        mask: (H, W) uint8, 0 for sound and 255 for defect.
+        width: Width of the result in pixels.
+        height: Height of the result in pixels.
+
+    Returns:
+        (height, width) uint8, 0 or 255.
+    """
+    if mask.shape != (height, width):
+        mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)
+    return np.where(mask >= 128, 255, 0).astype(np.uint8)

@@ -1,0 +1,143 @@
+"""Convolutional spatio-temporal memory (CSTM), eq. (1) of the paper, run over a window."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+FORGET_BIAS = 1.0  # the memory starts open
+
+
+class State(NamedTuple):
+    """What a CSTM layer carries from one time step to the next, each (B, C, h, w)."""
+
+    hidden: Tensor
+    cell: Tensor
+
+
+class Sequence(NamedTuple):
+    """What a CSTM layer gives for a window, in order of time whatever the direction.
+
+    Attributes:
+        hidden: H_t, (B, T, C, h, w).
+        cell: C_t, (B, T, C, h, w).
+        last: The state that would recur into the step after the last one run.
+    """
+
+    hidden: Tensor
+    cell: Tensor
+    last: State
+
+
+class AttentionMap(nn.Module):
+    """ST-Attention, eq. (7): A_t = tanh(W_A * E_t), one map for all channels."""
+
+    def __init__(self, channels: int, kernel_size: int) -> None:
+        """Makes W_A: one convolution from `channels` to 1, with bias."""
+        super().__init__()
+        self.convolution = nn.Conv2d(channels, 1, kernel_size, padding=kernel_size // 2)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Returns A_t (B, 1, h, w) in [-1, 1] of an encoder's hidden state (B, C, h, w)."""
+        return torch.tanh(self.convolution(hidden))
+
+
+class CSTM(nn.Module):
+    """One CSTM layer.
+
+    The four gates are one convolution; what does not depend on the step before is computed for
+    all T frames at once. Gates are in the order g, i, f, o of eq. (1).
+    """
+
+    def __init__(self, channels: int, kernel_size: int, *, lower_cell: bool, peephole: str) -> None:
+        """Makes the layer.
+
+        Args:
+            channels: C, of the input and of the states.
+            kernel_size: Side of W's and U's kernels in pixels.
+            lower_cell: Whether there is a layer below whose cell C_t^{l-1} is mixed in by W_1x1;
+                without one, C_t = f o C_{t-1} + i o g.
+            peephole: "channel" or "none", see NetworkConfig.
+        """
+        super().__init__()
+        padding = kernel_size // 2
+        self.from_input = nn.Conv2d(channels, 4 * channels, kernel_size, padding=padding)  # W, b
+        self.from_hidden = nn.Conv2d(  # U
+            channels, 4 * channels, kernel_size, padding=padding, bias=False
+        )
+        # W_1x1 (C x 2C) of eq. (1) as its two halves: only the first one has to wait for the
+        # step before.
+        self.mix_cell = nn.Conv2d(channels, channels, 1, bias=False) if lower_cell else None
+        self.mix_lower = nn.Conv2d(channels, channels, 1, bias=False) if lower_cell else None
+        self.peephole = (
+            nn.Parameter(torch.zeros(3, channels, 1, 1)) if peephole == "channel" else None
+        )
+        with torch.no_grad():
+            self.from_input.bias[2 * channels : 3 * channels] += FORGET_BIAS
+
+    def step(self, gates: Tensor, lower: Tensor | None, state: State) -> State:
+        """One time step of eq. (1).
+
+        Args:
+            gates: W * H_t^{l-1} + b, (B, 4C, h, w).
+            lower: The second half of W_1x1 times C_t^{l-1}, (B, C, h, w); None in a lowest layer.
+            state: H_{t-1}^l and C_{t-1}^l.
+
+        Returns:
+            H_t^l and C_t^l.
+        """
+        g, i, f, o = (gates + self.from_hidden(state.hidden)).chunk(4, dim=1)
+        if self.peephole is not None:
+            i = i + self.peephole[0] * state.cell
+            f = f + self.peephole[1] * state.cell
+        memory = state.cell
+        if self.mix_cell is not None:
+            memory = self.mix_cell(state.cell) + lower
+        cell = torch.sigmoid(f) * memory + torch.sigmoid(i) * torch.tanh(g)
+        if self.peephole is not None:
+            o = o + self.peephole[2] * cell
+        return State(torch.sigmoid(o) * torch.tanh(cell), cell)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        lower_cells: Tensor | None = None,
+        *,
+        start: State | None = None,
+        backward: bool = False,
+        add: AttentionMap | None = None,
+        subtract: Tensor | None = None,
+    ) -> Sequence:
+        """Runs the layer over a window.
+
+        Args:
+            inputs: H_t^{l-1} for t = 1..T, (B, T, C, h, w).
+            lower_cells: C_t^{l-1} for t = 1..T, (B, T, C, h, w); exactly where `lower_cell` is on.
+            start: State before the first step; zeros if None.
+            backward: Run t = T..1 instead of 1..T.
+            add: ST-Attention of an encoder: the state that recurs is H_t + A_t.
+            subtract: ST-Attention of a decoder: A_t for t = 1..T, (B, T, 1, h, w); the state that
+                recurs is H_t - A_t.
+
+        Returns:
+            Hidden states (before any attention) and cells in order of time, and the last state.
+        """
+        batch, steps = inputs.shape[:2]
+        gates = self.from_input(inputs.flatten(0, 1)).unflatten(0, (batch, steps))
+        lower = None
+        if self.mix_lower is not None:
+            lower = self.mix_lower(lower_cells.flatten(0, 1)).unflatten(0, (batch, steps))
+        if start is None:
+            zeros = torch.zeros_like(inputs[:, 0])
+            start = State(zeros, zeros)
+        state = start
+        hidden: list[Tensor] = [inputs] * steps
+        cells: list[Tensor] = [inputs] * steps
+        for t in reversed(range(steps)) if backward else range(steps):
+            state = self.step(gates[:, t], None if lower is None else lower[:, t], state)
+            hidden[t], cells[t] = state
+            if add is not None:
+                state = State(state.hidden + add(state.hidden), state.cell)
+            elif subtract is not None:
+                state = State(state.hidden - subtract[:, t], state.cell)
+        return Sequence(torch.stack(hidden, 1), torch.stack(cells, 1), state)

@@ -1,0 +1,37 @@
+"""The networks by name."""
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import nn
+
+from weld_inspection.errors import InspectionError
+from weld_inspection.networks.bi_crrn_e import BiCrrnE
+from weld_inspection.networks.bi_crrn_ed import BiCrrnEd
+from weld_inspection.networks.config import NetworkConfig
+
+NETWORKS: dict[str, Callable[[NetworkConfig], nn.Module]] = {
+    "bi_crrn_e": BiCrrnE,
+    "bi_crrn_e_attn": partial(BiCrrnE, attention=True),
+    "bi_crrn_ed": BiCrrnEd,
+    "bi_crrn_ed_attn": partial(BiCrrnEd, attention=True),
+}
+
+
+def build_network(config: NetworkConfig) -> nn.Module:
+    """Makes the network that a config names, with fresh weights.
+
+    Args:
+        config: Its `architecture` is a name in NETWORKS.
+
+    Returns:
+        A module from frames (B, T, in_channels, H, W) in [-1, 1] to logits (B, T, 2, H, W).
+
+    Raises:
+        InspectionError: There is no network of that name.
+    """
+    if config.architecture not in NETWORKS:
+        raise InspectionError(
+            f"there is no network {config.architecture!r}: give one of {', '.join(NETWORKS)}"
+        )
+    return NETWORKS[config.architecture](config)

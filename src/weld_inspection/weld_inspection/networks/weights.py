@@ -1,0 +1,105 @@
+"""Weights on disk: safetensors with the network's config in the file's metadata."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from weld_inspection.errors import InspectionError
+from weld_inspection.networks.config import NetworkConfig
+from weld_inspection.networks.registry import build_network
+
+FORMAT = "weld_inspection.network.1"
+HASH_DIGITS = 12
+
+
+class ModelError(InspectionError):
+    """A model file that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A network with its weights, as loaded from a file.
+
+    Attributes:
+        network: The module, in evaluation mode.
+        config: Its options.
+        model_id: File name and the first 12 digits of the file's SHA-256.
+        training: What the training wrote about itself (data, seed, epochs, metrics).
+    """
+
+    network: nn.Module
+    config: NetworkConfig
+    model_id: str
+    training: dict[str, Any]
+
+
+def save_model(path: Path, network: nn.Module, training: dict[str, Any] | None = None) -> None:
+    """Writes a network's weights and config; the file appears whole or not at all.
+
+    Args:
+        path: Ends in .safetensors.
+        network: Made by `build_network`.
+        training: Plain values about the training, kept in the file.
+    """
+    metadata = {
+        "format": FORMAT,
+        "config": json.dumps(network.config.to_dict()),
+        "training": json.dumps(training or {}),
+    }
+    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    save_file(tensors, unfinished, metadata)
+    unfinished.replace(path)
+
+
+def load_model(path: Path) -> Model:
+    """Reads a network back.
+
+    Args:
+        path: A file that `save_model` wrote.
+
+    Raises:
+        ModelError: The file is absent, damaged, or not of a network that this version knows.
+    """
+    if not path.is_file():
+        raise ModelError(f"no model file {path}: give the path of a .safetensors file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"model file {path} is damaged ({error}): copy or export it again"
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise ModelError(
+            f"{path} is a safetensors file but holds no network of this project "
+            f"(format {metadata.get('format')!r}, wanted {FORMAT!r})"
+        )
+    try:
+        config = NetworkConfig.from_dict(json.loads(metadata["config"]))
+        training = json.loads(metadata["training"])
+        network = build_network(config)
+    except (InspectionError, KeyError, ValueError, TypeError) as error:
+        raise ModelError(f"model file {path} has an unusable config: {error}") from error
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise ModelError(
+            f"the weights in {path} do not fit its architecture {config.architecture}: {reason}"
+        ) from error
+    return Model(network.eval(), config, f"{path.name}-{file_hash(path)}", training)
+
+
+def file_hash(path: Path) -> str:
+    """Returns the first 12 hexadecimal digits of a file's SHA-256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:HASH_DIGITS]

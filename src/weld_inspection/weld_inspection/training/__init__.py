@@ -1,0 +1,1 @@
+"""Clips, datasets and the training of the networks."""

@@ -1,0 +1,155 @@
+"""The clips of a data set before they are made: what to render, with which seed."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from weld_inspection.simulation.weld import SimulatedWeld
+from weld_inspection.training.clips import ClipDefect, ClipWriter
+from weld_inspection.training.photo_camera import PhotoCamera
+from weld_inspection.training.photographs import Photograph
+
+FRAME_RATE = 20.0
+"""Frames a second, as the paper's camera."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipStore:
+    """How clips are stored.
+
+    Attributes:
+        width: Width of the stored frames, px.
+        height: Height of the stored frames, px.
+        codec: "ffv1" or "mp4", see `training.clips`.
+    """
+
+    width: int = 160
+    height: int = 90
+    codec: str = "ffv1"
+
+
+class ClipPlan(Protocol):
+    """One clip to be made; plain values, so that another process can make it."""
+
+    name: str
+
+    @property
+    def frame_count(self) -> int:
+        """Number of frames the clip will have."""
+
+    def make(self, folder: Path, store: ClipStore, advance: Callable[[], None]) -> None:
+        """Renders the clip into a folder, calling `advance` after each frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedPlan:
+    """A clip of the simulated weld.
+
+    Attributes:
+        name: Name of the clip.
+        seed: Seed of weld and camera.
+        rig: Name of the rig.
+        frame_count: Number of frames.
+    """
+
+    name: str
+    seed: int
+    rig: str
+    frame_count: int
+
+    def make(self, folder: Path, store: ClipStore, advance: Callable[[], None]) -> None:
+        """See `ClipPlan.make`."""
+        weld = SimulatedWeld(
+            self.seed, rig=self.rig, duration=self.frame_count / FRAME_RATE, frame_rate=FRAME_RATE
+        )
+        with ClipWriter(
+            folder,
+            width=store.width,
+            height=store.height,
+            frame_rate=FRAME_RATE,
+            source={"kind": "simulated", "seed": self.seed, "rig": self.rig},
+            defects=[ClipDefect(d.code, d.name, d.start, d.end) for d in weld.defects],
+            codec=store.codec,
+        ) as writer:
+            for k in range(self.frame_count):
+                image, mask = weld.frame(k)
+                writer.add(image, mask, weld.position(k / FRAME_RATE))
+                advance()
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One passage of the camera over one photograph.
+
+    Attributes:
+        photograph: The photograph and its mask.
+        seed: Seed of the path and of the effects.
+        rig: Name of the rig whose vibration and light are used.
+        frame_count: Number of frames.
+    """
+
+    photograph: Photograph
+    seed: int
+    rig: str
+    frame_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoPlan:
+    """A clip of one or more passages over photographs, one after another.
+
+    Attributes:
+        name: Name of the clip.
+        licence: Licence of the photographs.
+        passages: The passages, in order.
+    """
+
+    name: str
+    licence: str
+    passages: list[Passage] = field(default_factory=list)
+
+    @property
+    def frame_count(self) -> int:
+        """Number of frames of all passages."""
+        return sum(passage.frame_count for passage in self.passages)
+
+    def make(self, folder: Path, store: ClipStore, advance: Callable[[], None]) -> None:
+        """See `ClipPlan.make`."""
+        with ClipWriter(
+            folder,
+            width=store.width,
+            height=store.height,
+            frame_rate=FRAME_RATE,
+            source={
+                "kind": "photo",
+                "licence": self.licence,
+                "segments": list(self._segments()),
+            },
+            codec=store.codec,
+        ) as writer:
+            for passage in self.passages:
+                image, mask = passage.photograph.load()
+                camera = PhotoCamera(
+                    image,
+                    mask,
+                    seed=passage.seed,
+                    frame_count=passage.frame_count,
+                    frame_rate=FRAME_RATE,
+                    rig=passage.rig,
+                )
+                for k in range(passage.frame_count):
+                    writer.add(*camera.frame(k))
+                    advance()
+
+    def _segments(self) -> Iterator[dict[str, Any]]:
+        first = 0
+        for passage in self.passages:
+            yield {
+                "photo": passage.photograph.name,
+                "seed": passage.seed,
+                "rig": passage.rig,
+                "first_frame": first,
+                "frame_count": passage.frame_count,
+            }
+            first += passage.frame_count

@@ -1,0 +1,109 @@
+"""The numbers of a training, from a YAML file and the command line."""
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from weld_inspection.errors import InspectionError
+
+SCHEDULES = ("constant", "one_cycle")
+DEFAULT_OUT = "training_output"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """What a training does; the defaults are Algorithm 1 with the paper's numbers.
+
+    Attributes:
+        network: Name in the networks' registry.
+        data: Folders of clips to train on.
+        validation: Folders of clips to measure on after each epoch; may be empty.
+        out: Folder of the run: checkpoints, metrics, model.
+        epochs: Passes over the training windows.
+        batch_size: Windows in a step.
+        learning_rate: Of Adam; the peak where the schedule is one_cycle.
+        schedule: "constant" as in the paper, or "one_cycle" for short trainings.
+        stride: Frames from one training window to the next; 0 for the window's length, which is
+            the paper's "without overlap".
+        augment: Flip, reverse and recolour the training windows at random.
+        seed: Of weights, order and augmentation.
+        device: "auto", "cpu" or "cuda".
+        precision: "auto", "fp32" or "bf16" (autocast; weights stay fp32).
+        workers: Processes that read clips; 0 reads in the training process.
+        start_from: Model file whose weights are taken over where names and shapes agree.
+        network_options: Overrides of NetworkConfig's fields, such as {"window": 5}.
+    """
+
+    network: str = "bi_crrn_ed_attn"
+    data: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    out: str = DEFAULT_OUT
+    epochs: int = 150
+    batch_size: int = 20
+    learning_rate: float = 1e-4
+    schedule: str = "constant"
+    stride: int = 0
+    augment: bool = True
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+    workers: int = 0
+    start_from: str = ""
+    network_options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Checks the numbers.
+
+        Raises:
+            InspectionError: A value is out of its range.
+        """
+        for name, least in (("epochs", 1), ("batch_size", 1), ("stride", 0), ("workers", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise InspectionError(f"{name} is {value!r}: give a whole number >= {least}")
+        if not isinstance(self.learning_rate, (int, float)) or not self.learning_rate > 0:
+            raise InspectionError(f"learning_rate is {self.learning_rate!r}: give a number > 0")
+        if self.schedule not in SCHEDULES:
+            raise InspectionError(
+                f"schedule is {self.schedule!r}: give one of {', '.join(SCHEDULES)}"
+            )
+        if not self.data:
+            raise InspectionError("no training data: give --data FOLDER (see make_dataset)")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the numbers as plain values, for YAML and JSON."""
+        values = asdict(self)
+        return values | {"data": list(self.data), "validation": list(self.validation)}
+
+
+def read_training_config(path: Path | None, overrides: dict[str, Any]) -> TrainingConfig:
+    """Makes the config of a training.
+
+    Args:
+        path: YAML file of TrainingConfig's fields, or None.
+        overrides: Values that win over the file's.
+
+    Raises:
+        InspectionError: The file cannot be read, or a name or value is not allowed.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InspectionError(f"cannot read training config {path}: {error}") from error
+        if not isinstance(values, dict):
+            raise InspectionError(f"training config {path} is not a list of `name: value` lines")
+    values |= overrides
+    known = {item.name for item in fields(TrainingConfig)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise InspectionError(f"unknown training options {unknown}: known are {sorted(known)}")
+    for name in ("data", "validation"):
+        if isinstance(values.get(name), str):
+            values[name] = (values[name],)
+        elif name in values:
+            values[name] = tuple(values[name])
+    return TrainingConfig(**values)

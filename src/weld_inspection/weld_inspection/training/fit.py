@@ -1,0 +1,154 @@
+"""Runs a training: data, trainer, checkpoints, and the model at its end."""
+
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from torch.utils.data import ConcatDataset, DataLoader
+
+from weld_inspection.errors import InspectionError
+from weld_inspection.inspection.engine import choose_device, choose_precision
+from weld_inspection.networks.config import NetworkConfig
+from weld_inspection.networks.registry import build_network
+from weld_inspection.networks.weights import save_model
+from weld_inspection.training.config import TrainingConfig
+from weld_inspection.training.module import WindowSegmentation, take_over
+from weld_inspection.training.windows import WindowDataset
+
+STEPS_BETWEEN_CHECKPOINTS = 100  # what a kill may cost
+CHECKPOINT = "last.ckpt"
+MODEL = "model.safetensors"
+LIGHTNING_LOG = "lightning.pytorch"  # its hints say nothing about this training
+LIGHTNING_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
+
+
+def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
+    """Trains a network as Algorithm 1 does.
+
+    In `config.out` stand then model.safetensors (after the last finished epoch), metrics.jsonl
+    (a line an epoch), training.json (the config) and last.ckpt (to resume from; it holds the
+    optimizer as well, and is read back with torch's restricted unpickler only).
+
+    Args:
+        config: The numbers.
+        resume: Go on from last.ckpt.
+
+    Returns:
+        Path of model.safetensors.
+
+    Raises:
+        InspectionError: Data, network or folder cannot be used, or the loss is not finite.
+    """
+    logging.getLogger(LIGHTNING_LOG).setLevel(logging.WARNING)
+    out = Path(config.out)
+    checkpoint = _prepare_folder(out, resume)
+    lightning.seed_everything(config.seed, verbose=False)
+    network = build_network(NetworkConfig(config.network, **config.network_options))
+    if config.start_from and not resume:
+        take_over(network, Path(config.start_from))
+    training = _loader(config, config.data, network.config, training=True)
+    validation = None
+    if config.validation:
+        validation = _loader(config, config.validation, network.config, training=False)
+    device = choose_device(config.device)
+    checkpoints = ModelCheckpoint(
+        out,
+        save_top_k=0,
+        save_last=True,
+        every_n_train_steps=STEPS_BETWEEN_CHECKPOINTS,
+        enable_version_counter=False,
+    )
+    # A bar for a person; a line an epoch everywhere.
+    bar = [TQDMProgressBar(leave=True)] if sys.stderr.isatty() else []
+    trainer = lightning.Trainer(
+        accelerator="gpu" if device == "cuda" else "cpu",
+        devices=1,
+        precision=LIGHTNING_PRECISION[choose_precision(config.precision, device)],
+        max_epochs=config.epochs,
+        callbacks=[checkpoints, EpochReport(out), *bar],
+        logger=False,
+        enable_progress_bar=bool(bar),
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    (out / "training.json").write_text(json.dumps(config.to_dict(), indent=2), encoding="utf-8")
+    module = WindowSegmentation(network.to(memory_format=torch.channels_last), config)
+    trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
+    return out / MODEL
+
+
+class EpochReport(Callback):
+    """After each epoch: the model file, and a line with the metrics, printed and kept."""
+
+    def __init__(self, out: Path) -> None:
+        """Writes into the run's folder."""
+        self.out = out
+        self.began = time.monotonic()
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule
+    ) -> None:
+        """Saves and reports; runs after the epoch's validation."""
+        metrics = {
+            name: round(float(value), 4) for name, value in trainer.callback_metrics.items()
+        }
+        epoch = trainer.current_epoch + 1
+        seconds = time.monotonic() - self.began
+        facts = {
+            "config": module.config.to_dict(),
+            "epochs": epoch,
+            "steps": trainer.global_step,
+            "seconds": round(seconds),
+            "metrics": metrics,
+        }
+        save_model(self.out / MODEL, module.network, facts)
+        with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"epoch": epoch, "seconds": round(seconds)} | metrics) + "\n")
+        shown = " ".join(f"{name}={value}" for name, value in sorted(metrics.items()))
+        print(f"epoch {epoch}/{trainer.max_epochs} {seconds:.0f} s {shown}", flush=True)
+
+
+def _prepare_folder(out: Path, resume: bool) -> Path | None:
+    """Returns the checkpoint to resume from, or None."""
+    checkpoint = out / CHECKPOINT
+    if resume:
+        if not checkpoint.is_file():
+            raise InspectionError(f"nothing to resume: there is no {checkpoint}")
+        return checkpoint
+    if out.is_dir() and any(out.iterdir()):
+        raise InspectionError(f"{out} is not empty: give another --out, or --resume to go on there")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InspectionError(f"cannot make folder {out}: {error.strerror}") from error
+    return None
+
+
+def _loader(
+    config: TrainingConfig, folders: tuple[str, ...], network: NetworkConfig, *, training: bool
+) -> DataLoader:
+    datasets = [
+        WindowDataset(
+            Path(folder),
+            window=network.window,
+            width=network.width,
+            height=network.height,
+            stride=(config.stride if training else 0) or network.window,
+            augment=training and config.augment,
+            seed=config.seed,
+        )
+        for folder in folders
+    ]
+    return DataLoader(
+        ConcatDataset(datasets),
+        batch_size=config.batch_size,
+        shuffle=training,
+        drop_last=False,
+        num_workers=config.workers,
+        persistent_workers=config.workers > 0,
+    )

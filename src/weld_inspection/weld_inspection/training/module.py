@@ -1,0 +1,105 @@
+"""Algorithm 1 of the paper as a Lightning module: BCE over sound and defect, Adam."""
+
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+from weld_inspection.errors import InspectionError
+from weld_inspection.inspection.engine import normalise
+from weld_inspection.networks.weights import load_model
+from weld_inspection.training.config import TrainingConfig
+from weld_inspection.training.metrics import binary_metrics
+
+DEFECT_LOGIT = 1  # channel of the logits; 0 is sound
+
+
+class WindowSegmentation(lightning.LightningModule):
+    """Trains a network on windows of uint8 frames and 0/1 masks."""
+
+    def __init__(self, network: nn.Module, config: TrainingConfig) -> None:
+        """Wraps a network made by `build_network`."""
+        super().__init__()
+        self.network = network
+        self.config = config
+        self.pixel_metrics = binary_metrics("validation_")
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        """Returns the loss of a batch: frames (B, T, H, W, 3) uint8, masks (B, T, H, W) 0/1."""
+        loss = segmentation_loss(self._logits(batch), batch["masks"])
+        if not torch.isfinite(loss):
+            raise InspectionError(
+                f"the loss is {loss.item()} in epoch {self.current_epoch}, batch {index}: "
+                "lower learning_rate; the last checkpoint is kept"
+            )
+        self.log("loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
+        """Adds a batch to the epoch's metrics."""
+        logits = self._logits(batch)
+        self.log(
+            "validation_loss", segmentation_loss(logits, batch["masks"]), prog_bar=True,
+            batch_size=len(logits),
+        )  # fmt: skip
+        probabilities = torch.sigmoid(logits[:, :, DEFECT_LOGIT].float())
+        self.pixel_metrics.update(probabilities.flatten(), batch["masks"].flatten())
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the epoch's pixel metrics."""
+        self.log_dict(self.pixel_metrics.compute(), prog_bar=False)
+        self.pixel_metrics.reset()
+
+    def configure_optimizers(self) -> Any:
+        """Adam, with a one-cycle schedule if the config says so."""
+        rate = self.config.learning_rate
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=rate)
+        if self.config.schedule == "constant":
+            return optimizer
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+    def _logits(self, batch: dict[str, Tensor]) -> Tensor:
+        return self.network(normalise(batch["frames"].permute(0, 1, 4, 2, 3)))
+
+
+def segmentation_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """Pixel-wise binary cross entropy over both logits against the one-hot mask.
+
+    Args:
+        logits: (B, T, 2, H, W), sound and defect.
+        masks: (B, T, H, W), 1 where there is a defect.
+
+    Returns:
+        The mean over everything, a scalar.
+    """
+    defect = masks.float()
+    return nn.functional.binary_cross_entropy_with_logits(
+        logits.float(), torch.stack((1 - defect, defect), 2)
+    )
+
+
+def take_over(network: nn.Module, path: Any) -> int:
+    """Copies the weights of a model file into a network where names and shapes agree.
+
+    Args:
+        network: Receives the weights.
+        path: Model file, of the same or a related network.
+
+    Returns:
+        How many tensors were copied.
+
+    Raises:
+        InspectionError: The file cannot be loaded or nothing in it fits.
+    """
+    own = network.state_dict()
+    fitting = {
+        name: value
+        for name, value in load_model(path).network.state_dict().items()
+        if name in own and own[name].shape == value.shape
+    }
+    if not any(value.ndim > 1 for value in fitting.values()):  # biases alone are no start
+        raise InspectionError(f"no weights of {path} fit this network: start from a related one")
+    network.load_state_dict(own | fitting)
+    return len(fitting)

@@ -1,0 +1,78 @@
+"""Still photographs of weld seams with their defect masks, as a folder of files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from weld_inspection.training.clip_metadata import ClipError
+
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
+MIN_WIDTH, MIN_HEIGHT = 320, 180
+"""A quarter of the camera's frame: less holds nothing to travel over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Photograph:
+    """One photograph and its mask.
+
+    Attributes:
+        path: The image file, `FOLDER/images/NAME.jpg`.
+        mask_path: The mask file, `FOLDER/masks/NAME.png`.
+    """
+
+    path: Path
+    mask_path: Path
+
+    @property
+    def name(self) -> str:
+        """File name of the image."""
+        return self.path.name
+
+    def load(self) -> tuple[np.ndarray, np.ndarray]:
+        """Reads image (H, W, 3) uint8 BGR and mask (H, W) uint8, 0 or 255.
+
+        Raises:
+            ClipError: A file cannot be read, is too small, or the sizes differ.
+        """
+        image = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
+        mask = cv2.imread(str(self.mask_path), cv2.IMREAD_GRAYSCALE)
+        for path, pixels in ((self.path, image), (self.mask_path, mask)):
+            if pixels is None:
+                raise ClipError(f"{path} cannot be read as an image")
+        if mask.shape != image.shape[:2]:
+            raise ClipError(
+                f"{self.mask_path} is {mask.shape[1]}x{mask.shape[0]}, "
+                f"its photograph {image.shape[1]}x{image.shape[0]}"
+            )
+        if image.shape[1] < MIN_WIDTH or image.shape[0] < MIN_HEIGHT:
+            raise ClipError(
+                f"{self.path} is {image.shape[1]}x{image.shape[0]}: "
+                f"a photograph needs at least {MIN_WIDTH}x{MIN_HEIGHT}"
+            )
+        return image, np.where(mask >= 128, 255, 0).astype(np.uint8)
+
+
+def find_photographs(folder: Path | str) -> list[Photograph]:
+    """Finds all photographs of a folder, sorted by name.
+
+    Args:
+        folder: Holds `images/NAME.jpg` (or .jpeg, .png) and `masks/NAME.png`.
+
+    Raises:
+        ClipError: A folder is missing or empty, or a photograph has no mask.
+    """
+    root = Path(folder)
+    images, masks = root / "images", root / "masks"
+    for path in (images, masks):
+        if not path.is_dir():
+            raise ClipError(f"no such folder: {path}; photographs are read from images/ and masks/")
+    files = sorted(path for path in images.iterdir() if path.suffix.lower() in IMAGE_ENDINGS)
+    if not files:
+        raise ClipError(f"{images} holds no photographs ({', '.join(IMAGE_ENDINGS)})")
+    photographs = [Photograph(path, masks / (path.stem + ".png")) for path in files]
+    for photograph in photographs:
+        if not photograph.mask_path.is_file():
+            raise ClipError(f"{photograph.path} has no mask: {photograph.mask_path} is missing")
+    return photographs

@@ -1,0 +1,140 @@
+"""Windows of clips as a torch data set."""
+
+import logging
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from weld_inspection.inspection.preprocessing import resize_frame, resize_mask
+from weld_inspection.training.augmentation import Augmentation
+from weld_inspection.training.clips import Clip, ClipError, open_clips
+
+MEMORY_LIMIT = 4 * 2**30
+"""Bytes of decoded frames and masks kept in memory; a larger set goes to a temporary file."""
+
+_logger = logging.getLogger(__name__)
+
+
+class WindowDataset(Dataset):
+    """All windows of T frames of a folder of clips, decoded once and kept.
+
+    Windows lie inside a clip, without overlap unless `stride` is smaller than `window`; a rest
+    shorter than a window is left out, as in Algorithm 1. Clips of another size are resized by the
+    live path's code.
+
+    An item is a dict: `frames` (T, H, W, 3) uint8 RGB and `masks` (T, H, W) uint8, 0 or 1.
+
+    With `augment`, what happens to a window follows from the seed, its index and how often it was
+    drawn before (in any worker): once an epoch, so each epoch differs and a run can be repeated.
+
+    Attributes:
+        clips: The clips that gave windows, in order.
+        skipped: Names of clips that are shorter than a window.
+        defect_pixel_ratio: Share of defect pixels over all frames of `clips`.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        window: int = 10,
+        width: int = 160,
+        height: int = 90,
+        stride: int | None = None,
+        augment: bool = False,
+        seed: int = 0,
+        memory_limit: int = MEMORY_LIMIT,
+    ) -> None:
+        """Reads and decodes the clips.
+
+        Args:
+            folder: Folder of clips, see `training.clips`.
+            window: T, frames of a window.
+            width: Width of the windows, px.
+            height: Height of the windows, px.
+            stride: Frames from one window to the next; None for `window`.
+            augment: Change windows at random, see `training.augmentation`.
+            seed: Of the random changes.
+            memory_limit: Largest decoded set to keep in memory, bytes.
+
+        Raises:
+            ClipError: No clips, a damaged clip, no clip as long as a window, or a number out of
+                its range.
+        """
+        step = window if stride is None else stride
+        for name, value in (("window", window), ("stride", step)):
+            if value < 1:
+                raise ClipError(f"the {name} must be 1 frame or more, not {value}")
+        found = open_clips(folder)
+        self.clips = [clip for clip in found if clip.metadata.frame_count >= window]
+        self.skipped = [clip.name for clip in found if clip.metadata.frame_count < window]
+        if not self.clips:
+            raise ClipError(f"{folder}: all {len(found)} clips are shorter than {window} frames")
+        if self.skipped:
+            _logger.warning(
+                "%s: %d of %d clips are shorter than %d frames and are left out",
+                folder, len(self.skipped), len(found), window,
+            )  # fmt: skip
+        self.window = window
+        self._seed = seed
+        self._augmentation = Augmentation() if augment else None
+        counts = [clip.metadata.frame_count for clip in self.clips]
+        total = sum(counts)
+        self._frames = _allocate((total, height, width, 3), memory_limit * 3 // 4)
+        self._masks = _allocate((total, height, width), memory_limit // 4)
+        self._places: list[tuple[int, int]] = []
+        self._starts: list[int] = []
+        first = 0
+        for index, (clip, count) in enumerate(zip(self.clips, counts, strict=True)):
+            self._decode(clip, first)
+            for start in range(0, count - window + 1, step):
+                self._places.append((index, start))
+                self._starts.append(first + start)
+            first += count
+        defects = sum(int(np.count_nonzero(mask)) for mask in self._masks)
+        self.defect_pixel_ratio = defects / self._masks.size
+        # Shared, so that workers of a DataLoader count together.
+        self._draws = torch.zeros(len(self._starts), dtype=torch.int32).share_memory_()
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        return len(self._starts)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        """Returns window `index` as frames and masks."""
+        start = self._starts[index]
+        frames = self._frames[start : start + self.window]
+        masks = self._masks[start : start + self.window]
+        if self._augmentation is not None:
+            draw = int(self._draws[index])
+            self._draws[index] += 1
+            rng = np.random.default_rng([self._seed, index % len(self), draw])
+            frames, masks = self._augmentation.apply(frames, masks, rng)
+        else:
+            frames, masks = frames.copy(), masks.copy()
+        return {"frames": torch.from_numpy(frames), "masks": torch.from_numpy(masks)}
+
+    def set_epoch(self, epoch: int) -> None:
+        """Sets how often each window counts as drawn, as when a training is resumed."""
+        self._draws.fill_(epoch)
+
+    def place(self, index: int) -> tuple[str, int]:
+        """Returns the clip's name and the number of the window's first frame in it."""
+        clip, start = self._places[index]
+        return self.clips[clip].name, start
+
+    def _decode(self, clip: Clip, first: int) -> None:
+        height, width = self._masks.shape[1:]
+        for offset, (frame, mask) in enumerate(zip(clip.frames(), clip.masks(), strict=True)):
+            self._frames[first + offset] = resize_frame(frame, width, height)
+            self._masks[first + offset] = resize_mask(mask, width, height) // 255
+
+
+def _allocate(shape: tuple[int, ...], limit: int) -> np.ndarray:
+    """Returns room for uint8 values: in memory, or beyond `limit` bytes in a temporary file."""
+    if np.prod(shape, dtype=np.int64) <= limit:
+        return np.empty(shape, np.uint8)
+    return np.memmap(tempfile.TemporaryFile(), np.uint8, "w+", shape=shape)
