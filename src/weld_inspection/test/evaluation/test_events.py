@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weld_inspection.evaluation.events import WindowFinding, find_events, score_events
+from weld_inspection.evaluation.events import WindowFinding, find_events, score_events, visible
 
 
 @dataclass
@@ -51,3 +51,13 @@ def test_an_event_without_a_known_place_finds_nothing():
     assert math.isnan(events[0].start)
     score = score_events(events, [Defect(0, 1)])
     assert (score.found, score.missed, score.false) == ((), (0,), (0,))
+
+
+def test_an_event_at_an_excused_defect_is_not_false():
+    events = find_events(windows("x", 0.1))
+    assert score_events(events, [], [Defect(0.1, 0.11)]).false == ()
+
+
+def test_only_defects_that_come_into_view_whole_are_asked_for():
+    defects = [Defect(-0.03, -0.02), Defect(-0.02, 0), Defect(0.5, 0.51), Defect(1.02, 1.03)]
+    assert visible(defects, first=0.0, last=1.0, view=0.05) == defects[1:3]

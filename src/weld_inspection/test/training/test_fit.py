@@ -74,9 +74,10 @@ def test_a_resumed_training_goes_on_where_it_was(clips, tmp_path):
     longer = config(clips, tmp_path / "parts", epochs=4, augment=False, precision="fp32")
     model = load_model(fit(longer, resume=True))
     assert model.training["epochs"] == 4
-    assert model.training["steps"] == load_model(tmp_path / "whole" / "model.safetensors").training[
-        "steps"
-    ]
+    assert (
+        model.training["steps"]
+        == load_model(tmp_path / "whole" / "model.safetensors").training["steps"]
+    )
     rows = metrics(tmp_path / "parts")
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
     assert rows[3]["validation_loss"] < rows[1]["validation_loss"]

@@ -35,7 +35,9 @@ def test_metrics_are_those_of_counts_made_by_hand():
     metrics.update(predicted[3:], truth[3:])
     values = {name: float(value) for name, value in metrics.compute().items()}
     # tp 2, fn 1, fp 1, tn 4
-    assert values == pytest.approx({"accuracy": 6 / 8, "precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3})
+    assert values == pytest.approx(
+        {"accuracy": 6 / 8, "precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3}
+    )
 
 
 def test_weights_are_taken_over_where_they_fit(tmp_path):

@@ -7,7 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from weld_inspection.evaluation.events import WindowFinding, find_events, score_events
+from weld_inspection.evaluation.events import (
+    EventScore,
+    WindowFinding,
+    find_events,
+    score_events,
+    visible,
+)
 from weld_inspection.inspection.decision import DecisionSettings
 from weld_inspection.inspection.engine import InferenceEngine
 from weld_inspection.inspection.inspector import Inspector, WindowResult
@@ -124,12 +130,9 @@ def inspect_clip(
     return results
 
 
-def score_clip(clip: Clip, results: list[WindowResult]):
+def score_clip(clip: Clip, results: list[WindowResult]) -> EventScore:
     """Scores the events of a clip's windows against the defects that come into view whole."""
-    metadata = clip.metadata
-    half = SeamGeometry().metres_per_pixel * CAMERA_WIDTH / 2
-    first, last = min(metadata.positions) - half, max(metadata.positions) + half
-    visible = [d for d in metadata.defects if first <= d.start and d.end <= last]
+    defects, positions = clip.metadata.defects, clip.metadata.positions
     events = find_events(
         WindowFinding(
             result.defective,
@@ -138,13 +141,7 @@ def score_clip(clip: Clip, results: list[WindowResult]):
         )
         for result in results
     )
-    partly = [d for d in metadata.defects if d not in visible]
-    score = score_events(events, visible)
-    # An event at a defect that is cut by the view's edge is not false.
-    false = tuple(
-        i for i in score.false if not score_events([events[i]], partly).found
-    )
-    return type(score)(score.found, score.missed, false)
+    return score_events(events, visible(defects, min(positions), max(positions)), defects)
 
 
 def _values(metrics) -> dict[str, float]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 EVENT_GAP = 1  # sound windows that do not end an event
+VIEW = 0.048  # m of seam across the image of both simulated rigs
 TOLERANCE = 0.010  # m; half a network pixel is 0.15 mm, but a defect's edge may be all that is seen
 
 
@@ -88,27 +89,46 @@ class EventScore:
     false: tuple[int, ...]
 
 
+def visible(
+    planted: Iterable[Planted], first: float, last: float, view: float = VIEW
+) -> list[Planted]:
+    """Returns the planted defects that come into view whole while a camera travels.
+
+    Args:
+        planted: Of a weld.
+        first: Place of the image's centre at the beginning, m.
+        last: Place of the image's centre at the end, m.
+        view: Width of the view along the seam, m.
+    """
+    return [d for d in planted if first - view / 2 <= d.start and d.end <= last + view / 2]
+
+
 def score_events(
-    events: Sequence[Event], planted: Sequence[Planted], tolerance: float = TOLERANCE
+    events: Sequence[Event],
+    planted: Sequence[Planted],
+    excused: Sequence[Planted] = (),
+    tolerance: float = TOLERANCE,
 ) -> EventScore:
     """Tells which planted defects were found by an event, and which events are false.
 
     Args:
         events: Of one weld.
-        planted: Of the same weld; give only those that came into view.
+        planted: Defects of the same weld that should be found.
+        excused: Defects at which an event is not false either, such as those that the view's edge
+            cuts at the beginning and the end.
         tolerance: A region this near to a defect's extent is at the defect, m.
     """
     found: set[int] = set()
     false = []
     for index, event in enumerate(events):
-        hits = {
-            number
-            for number, defect in enumerate(planted)
-            for position in event.seam_positions
-            if defect.start - tolerance <= position <= defect.end + tolerance
-        }
+        hits = {n for n, defect in enumerate(planted) if _at(event, defect, tolerance)}
         found |= hits
-        if not hits:
+        if not hits and not any(_at(event, defect, tolerance) for defect in excused):
             false.append(index)
     missed = tuple(number for number in range(len(planted)) if number not in found)
     return EventScore(tuple(sorted(found)), missed, tuple(false))
+
+
+def _at(event: Event, defect: Planted, tolerance: float) -> bool:
+    low, high = defect.start - tolerance, defect.end + tolerance
+    return any(low <= position <= high for position in event.seam_positions)

@@ -115,7 +115,9 @@ def choose_device(name: str) -> str:
     if name not in DEVICES:
         raise InspectionError(f"there is no device {name!r}: give one of {', '.join(DEVICES)}")
     if name == "cuda" and not torch.cuda.is_available():
-        raise InspectionError("device 'cuda' was asked for, but torch sees none: use 'cpu' or 'auto'")
+        raise InspectionError(
+            "device 'cuda' was asked for, but torch sees none: use 'cpu' or 'auto'"
+        )
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return name

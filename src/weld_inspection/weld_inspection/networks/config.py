@@ -50,9 +50,13 @@ class NetworkConfig:
         for name in ("in_channels", "channels", "kernel_size", "layers", "window"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
-                raise InspectionError(f"network option {name} is {value!r}: give a whole number >= 1")
+                raise InspectionError(
+                    f"network option {name} is {value!r}: give a whole number >= 1"
+                )
         if self.kernel_size % 2 == 0:
-            raise InspectionError(f"network option kernel_size is {self.kernel_size}: give an odd one")
+            raise InspectionError(
+                f"network option kernel_size is {self.kernel_size}: give an odd one"
+            )
         for name in ("width", "height"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < MINIMUM_SIZE:

@@ -94,9 +94,7 @@ class EpochReport(Callback):
         self, trainer: lightning.Trainer, module: lightning.LightningModule
     ) -> None:
         """Saves and reports; runs after the epoch's validation."""
-        metrics = {
-            name: round(float(value), 4) for name, value in trainer.callback_metrics.items()
-        }
+        metrics = {name: round(float(value), 4) for name, value in trainer.callback_metrics.items()}
         epoch = trainer.current_epoch + 1
         seconds = time.monotonic() - self.began
         facts = {

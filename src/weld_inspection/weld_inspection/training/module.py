@@ -5,6 +5,7 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor, nn
+
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.engine import normalise
 from weld_inspection.networks.weights import load_model

@@ -1,0 +1,293 @@
+"""The writer's thread: order, bounds, full disks, crashes."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import yaml
+from bag_samples import TOPICS, definitions, image, read_back, report
+
+from weld_inspection.recording import bag_file
+from weld_inspection.recording.bag_file import PARTIAL_FOLDER, BagFile
+from weld_inspection.recording.bag_plan import (
+    BagContext,
+    BagSummary,
+    CloseBag,
+    OpenBag,
+    WriteMessages,
+)
+from weld_inspection.recording.disk import DiskBudget
+from weld_inspection.recording.message import RecordedMessage
+from weld_inspection.recording.writer import BagWriter, Severity
+
+T0 = 1_700_000_000_000_000_000
+CONTEXT = BagContext("W7", "model.abc", 0.5, 1000)
+
+
+class Words(list):
+    """What the writer says; lets a test wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changed = threading.Condition()
+
+    def say(self, severity: Severity, text: str) -> None:
+        with self._changed:
+            self.append((severity, text))
+            self._changed.notify_all()
+
+    def wait_for(self, part: str) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: any(part in text for _, text in self), 30), part
+
+
+def make_writer(
+    folder: Path, *, min_free=0, max_total=0, queue_bytes=10**9
+) -> tuple[BagWriter, Words]:
+    words = Words()
+    budget = DiskBudget(folder, min_free, max_total)
+    return BagWriter(folder, TOPICS, definitions(), budget, queue_bytes, words.say), words
+
+
+def open_bag(number: int = 1) -> OpenBag:
+    return OpenBag(number, T0, ("defect",), CONTEXT)
+
+
+def frames(number: int, first: int, count: int, size: int = 3000) -> WriteMessages:
+    stamps = [T0 + k * 50_000_000 for k in range(first, first + count)]
+    messages = [RecordedMessage("/weld/image_raw", s, s, image(s, size)) for s in stamps]
+    return WriteMessages(number, messages)
+
+
+def close_bag(number: int = 1) -> CloseBag:
+    return CloseBag(number, BagSummary(["defect"], 1, 3, 2500, 0.875, T0, T0 + 1))
+
+
+def metadata(bag: Path) -> dict:
+    return yaml.safe_load((bag / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
+
+
+def bags_in(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.glob("*/metadata.yaml"))
+
+
+def test_a_bag_says_why_and_by_which_thresholds(tmp_path):
+    writer, words = make_writer(tmp_path)
+    writer.start()
+    writer.submit([open_bag(), frames(1, 0, 5), close_bag()])
+    writer.close()
+    (bag,) = bags_in(tmp_path)
+    assert bag.name == "20231114T221320Z_W7_0001"
+    assert metadata(bag)["custom_data"] == {
+        "cause": "defect",
+        "confidence": "0.875",
+        "defective_windows": "3",
+        "first_stamp_ns": str(T0),
+        "last_stamp_ns": str(T0 + 1),
+        "model_id": "model.abc",
+        "most_defect_pixels": "2500",
+        "part": "1",
+        "pixel_threshold": "1000",
+        "threshold": "0.5",
+        "weld_id": "W7",
+    }
+    assert len(read_back(bag)) == 5
+    status = writer.status()
+    assert (status.bags, status.frames, status.frames_dropped) == (1, 5, 0)
+    assert status.bytes_used >= sum(f.stat().st_size for f in bag.iterdir())
+    assert (status.writing, status.bag, status.queued_bytes) == (False, str(bag), 0)
+    assert [severity for severity, _ in words] == [Severity.INFO] * 2
+
+
+def test_two_bags_may_be_open_at_a_time(tmp_path):
+    writer, _ = make_writer(tmp_path)
+    writer.start()
+    writer.submit([open_bag(1), frames(1, 0, 4), open_bag(2), frames(2, 6, 3), frames(1, 4, 2)])
+    writer.submit([close_bag(1), close_bag(2)])
+    writer.close()
+    assert [len(read_back(bag)) for bag in bags_in(tmp_path)] == [6, 3]
+
+
+def test_closing_the_writer_closes_its_bags_with_what_they_have(tmp_path):
+    writer, _ = make_writer(tmp_path)
+    writer.start()
+    writer.submit([open_bag(), frames(1, 0, 5)])
+    writer.close()
+    (bag,) = bags_in(tmp_path)
+    assert len(read_back(bag)) == 5
+    assert metadata(bag)["custom_data"]["cause"] == "defect"
+
+
+def test_what_does_not_fit_the_queue_is_dropped_and_counted(tmp_path):
+    writer, _ = make_writer(tmp_path, queue_bytes=10_000)
+    writer.submit([open_bag(), frames(1, 0, 5), close_bag()])  # 3 kB each, and nobody writes yet
+    assert writer.status().frames_dropped == 2
+    writer.start()
+    writer.close()
+    (bag,) = bags_in(tmp_path)
+    assert len(read_back(bag)) == 3
+    assert (writer.status().frames, writer.status().messages_dropped) == (3, 2)
+
+
+def test_no_bag_is_begun_against_the_budget_and_the_next_one_is_when_there_is_room(tmp_path):
+    old = tmp_path / "old"
+    old.write_bytes(bytes(2000))
+    writer, words = make_writer(tmp_path, max_total=1000)
+    writer.start()
+    writer.submit([open_bag(1), frames(1, 0, 5), close_bag(1)])
+    words.wait_for("is not recorded")
+    assert "max_total_bytes" in writer.refusal()
+    writer.submit([open_bag(2), close_bag(2)])
+    assert old.exists()  # nothing is deleted to make room
+    old.unlink()
+    writer._budget.measure()
+    writer.submit([open_bag(3), frames(3, 5, 5), close_bag(3)])
+    writer.close()
+    (bag,) = bags_in(tmp_path)
+    assert len(read_back(bag)) == 5
+    assert (writer.status().frames, writer.status().frames_dropped) == (5, 5)
+    assert writer.status().failure == ""
+    assert words[0][0] is Severity.ERROR
+
+
+def test_a_bag_that_meets_the_budget_ends_and_is_readable(tmp_path):
+    writer, words = make_writer(tmp_path, max_total=1_000_000)
+    writer.start()
+    writer.submit([open_bag(), frames(1, 0, 10, size=300_000), close_bag()])
+    writer.close()
+    (bag,) = bags_in(tmp_path)
+    assert len(read_back(bag)) == writer.status().frames == 4
+    assert writer.status().frames_dropped == 6
+    assert "max_total_bytes" in metadata(bag)["custom_data"]["truncated"]
+    assert sum("ends early" in text for _, text in words) == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 8 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("only root can mount a small tmpfs")
+    done = subprocess.run(mount, capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"a small tmpfs cannot be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("size", [300_000, 900_000, 1000])
+def test_a_full_disk_closes_the_bag_and_what_was_written_is_readable(small_disk, size):
+    writer, words = make_writer(small_disk)
+    writer.start()
+    count = 12_000_000 // size
+    for first in range(0, count, 100):
+        writer.submit([open_bag()] if first == 0 else [])
+        writer.submit([frames(1, first, min(100, count - first), size)])
+    writer.submit([close_bag()])
+    writer.close()
+    (bag,) = bags_in(small_disk)
+    messages = read_back(bag)
+    status = writer.status()
+    assert len(messages) > 5_000_000 // size
+    assert [m.header.stamp.nanosec for _, _, m in messages] == [
+        k * 50_000_000 % 10**9 for k in range(len(messages))
+    ]
+    assert metadata(bag)["message_count"] == len(messages)
+    assert "No space left" in metadata(bag)["custom_data"]["truncated"]
+    assert (status.frames, status.frames_dropped) == (len(messages), count - len(messages))
+    assert list((small_disk / PARTIAL_FOLDER).iterdir()) == []
+    # The disk is still full: the next event is refused in words, and nothing is left lying about.
+    (small_disk / "filler").write_bytes(bytes(max(0, shutil.disk_usage(small_disk).free - 50_000)))
+    writer, words = make_writer(small_disk)
+    writer.start()
+    writer.submit([open_bag(), frames(1, 0, 2), close_bag()])
+    writer.close()
+    assert any("is not recorded" in text and "No space left" in text for _, text in words)
+    assert list((small_disk / PARTIAL_FOLDER).iterdir()) == []
+    assert bags_in(small_disk) == [bag]
+
+
+CRASH = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_writer import *
+writer, _ = make_writer(Path(sys.argv[1]))
+writer.start()
+writer.submit([open_bag(), frames(1, 0, 6, size=300_000)])
+while writer.status().frames < 6:
+    pass
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("cut", [0, 1000, 400_000])
+def test_what_a_crash_left_is_salvaged_at_the_next_start(tmp_path, cut):
+    here = str(Path(__file__).parent)
+    crashed = subprocess.run([sys.executable, "-c", CRASH, str(tmp_path), here])
+    assert crashed.returncode == -signal.SIGKILL
+    (leftover,) = (tmp_path / PARTIAL_FOLDER).iterdir()
+    file = leftover / f"{leftover.name}.mcap"
+    os.truncate(file, file.stat().st_size - cut)  # what the kernel had not written either
+    writer, words = make_writer(tmp_path)
+    writer.start()
+    writer.submit([open_bag(), frames(1, 0, 2), close_bag()])
+    writer.close()
+    salvaged, new = bags_in(tmp_path)
+    assert salvaged.name == f"{leftover.name}-salvaged"
+    messages = read_back(salvaged)
+    assert len(messages) == {0: 6, 1000: 5, 400_000: 4}[cut]
+    assert all(len(m.data) == 300_000 for _, _, m in messages)
+    custom_data = metadata(salvaged)["custom_data"]
+    assert (custom_data["salvaged"], custom_data["weld_id"]) == ("true", "W7")
+    assert new.name.endswith("_0002")
+    assert list((tmp_path / PARTIAL_FOLDER).iterdir()) == []
+    assert any("left unfinished" in text for _, text in words)
+
+
+def test_a_bag_that_another_recorder_is_writing_is_left_alone(tmp_path):
+    bag = BagFile(tmp_path, "seam_0001", TOPICS, definitions(), {})
+    bag.write("/weld/defects", T0, report(T0))
+    writer, words = make_writer(tmp_path)
+    writer.start()
+    writer.close()
+    assert any("another recorder" in text for _, text in words)
+    assert len(read_back(bag.close({}))) == 1
+
+
+def test_a_crash_before_the_first_message_leaves_nothing(tmp_path):
+    (tmp_path / PARTIAL_FOLDER / "seam_0003").mkdir(parents=True)
+    (tmp_path / PARTIAL_FOLDER / "seam_0003" / "seam_0003.mcap").write_bytes(b"\x89MCAP0\r\n")
+    writer, words = make_writer(tmp_path)
+    writer.start()
+    writer.close()
+    assert any("nothing in it could be read" in text for _, text in words)
+    assert list((tmp_path / PARTIAL_FOLDER).iterdir()) == []
+
+
+def test_the_folder_is_taken_away_while_recording(tmp_path):
+    folder = tmp_path / "bags"
+    writer, words = make_writer(folder)
+    writer.start()
+    writer.submit([open_bag(), frames(1, 0, 2)])
+    words.wait_for("recording")
+    while writer.status().queued_bytes:
+        pass
+    shutil.rmtree(folder)
+    writer.submit([frames(1, 2, 2), close_bag()])
+    writer.submit([open_bag(2), frames(2, 4, 2), close_bag(2)])
+    writer.close()
+    assert any("is gone" in text for _, text in words)
+    assert writer.status().frames_dropped == 4
+
+
+def test_the_reserve_suffices_for_the_longest_bags_summary():
+    # A minute at 20 Hz with seven topics: a chunk an image, an index entry a message.
+    assert 60 * 20 * 300 < bag_file.RESERVE_BYTES

@@ -1,0 +1,1 @@
+"""The alarm's state machine, its tones and its speakers."""

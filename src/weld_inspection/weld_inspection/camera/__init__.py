@@ -1,0 +1,1 @@
+"""Sources of frames: device, video, images, bag, simulated."""

@@ -1,0 +1,1 @@
+"""ROS nodes: messages in, calls inside, results out."""

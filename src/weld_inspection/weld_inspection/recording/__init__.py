@@ -1,0 +1,1 @@
+"""Ring buffer, events, bag files and disk budget of the evidence."""

@@ -1,0 +1,11 @@
+"""What can go wrong with a recording."""
+
+from weld_inspection.errors import InspectionError
+
+
+class RecordingError(InspectionError):
+    """A bag cannot be opened, written or closed."""
+
+
+class StorageFullError(RecordingError):
+    """The disk takes no more; what was written before stays readable."""

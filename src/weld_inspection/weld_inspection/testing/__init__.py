@@ -1,0 +1,1 @@
+"""What tests share: real surroundings that a bare machine lacks."""

@@ -1,0 +1,63 @@
+"""The least of an InspectionNode: opens when the file of the variable PROBE_FILE is there."""
+
+import os
+import sys
+from pathlib import Path
+
+from diagnostic_updater import DiagnosticStatusWrapper
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from std_msgs.msg import String
+
+from weld_inspection.errors import InspectionError
+from weld_inspection.nodes import qos
+from weld_inspection.nodes.inspection_node import InspectionNode, run_node
+
+
+class LifecycleProbe(InspectionNode):
+    """Publishes what it has done, latched, on probe."""
+
+    def __init__(self) -> None:
+        """Declares nothing of its own."""
+        super().__init__("lifecycle_probe")
+        self._starts = 0
+
+    def open(self) -> None:
+        """Creates a publisher and a subscription, then looks for the file."""
+        options = QoSOverridingOptions.with_default_policies()
+        self._publisher = self.create_lifecycle_publisher(
+            String, "probe", qos.LATCHED, qos_overriding_options=options
+        )
+        self.create_subscription(String, "probe_input", lambda _: None, qos.REPORT)
+        path = Path(os.environ["PROBE_FILE"])
+        if not path.exists():
+            raise InspectionError(f"there is no\n{path}")
+        if path.read_text() == "fault":
+            raise ValueError("a fault of the program's own")
+
+    def start(self) -> None:
+        """Says so."""
+        self._starts += 1
+        self._publisher.publish(String(data=f"started {self._starts}"))
+
+    def stop(self) -> None:
+        """Says so."""
+        print("stopped", flush=True)
+
+    def close(self) -> None:
+        """Says so."""
+        print("closed", flush=True)
+
+    def diagnose(self, status: DiagnosticStatusWrapper) -> None:
+        """Counts the entities, to see that none is left behind."""
+        status.add("publishers", str(len(list(self.publishers))))
+        status.add("subscriptions", str(len(list(self.subscriptions))))
+        status.add("starts", str(self._starts))
+
+
+def main() -> int:
+    """Runs the node."""
+    return run_node(LifecycleProbe, "Probes the base class.\n\ntopics: probe (std_msgs/String)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The `ros2 launch` verb, on launch's own LaunchService."""

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# ruff, the unit tests and the launch tests, in a shell that has sourced setup.bash.
+# Arguments go to pytest, such as a file to run alone.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+ruff check .
+ruff format --check .
+if [ $# -gt 0 ]; then
+  exec python -m pytest "$@"
+fi
+exec python -m pytest --durations=10 src/weld_inspection/test test
