@@ -1,6 +1,5 @@
 """The capture thread: delivery, loss and recovery, end, stop and start."""
 
-import logging
 import threading
 
 import cv2
@@ -12,7 +11,21 @@ from weld_inspection.camera.device import LiveCamera
 from weld_inspection.camera.source import CameraError
 from weld_inspection.camera.sources import open_source
 
-LOG = logging.getLogger("test_capture")
+
+class Told:
+    """Remembers what a capture tells, with its severity."""
+
+    def __init__(self):
+        self.lines = []
+
+    def info(self, message):
+        self.lines.append(("info", message))
+
+    def warning(self, message):
+        self.lines.append(("warning", message))
+
+    def error(self, message):
+        self.lines.append(("error", message))
 
 
 class Sink:
@@ -42,11 +55,16 @@ def wait_for(capture, state):
 
 
 @pytest.fixture
-def run():
+def told():
+    return Told()
+
+
+@pytest.fixture
+def run(told):
     captures = []
 
     def make(opener, sink, **options):
-        capture = Capture(opener, sink, log=LOG, first_backoff=0.01, **options)
+        capture = Capture(opener, sink, log=told, first_backoff=0.01, **options)
         captures.append(capture)
         return capture
 
@@ -56,9 +74,8 @@ def run():
 
 
 def test_a_recording_is_delivered_whole_and_its_end_is_said_once(
-    run, make_video, number, clock, caplog
+    run, make_video, number, clock, told
 ):
-    caplog.set_level(logging.INFO)
     path, sink = str(make_video(20)), Sink()
     capture = run(lambda: open_source("video", path, clock=clock), sink)
     capture.open()
@@ -67,7 +84,7 @@ def test_a_recording_is_delivered_whole_and_its_end_is_said_once(
     wait_for(capture, CaptureState.ENDED)
     assert [number(frame.image) for frame in sink.frames] == list(range(20))
     assert capture.reason == "source ended after 20 frames"
-    assert [record.message for record in caplog.records] == [f"{path}: {capture.reason}"]
+    assert told.lines == [("info", f"{path}: {capture.reason}")]
     assert (capture.counts.frames, capture.counts.losses) == (20, 0)
 
 
@@ -97,7 +114,7 @@ def test_a_stopped_recording_goes_on_where_it_was(run, make_video, number):
     assert [number(frame.image) for frame in sink.frames] == list(range(20))
 
 
-def test_a_cut_recording_fails_once_and_is_not_opened_again(run, make_video, clock, caplog):
+def test_a_cut_recording_fails_once_and_is_not_opened_again(run, make_video, clock, told):
     path, sink, opened = make_video(40, noise=True), Sink(), []
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -111,11 +128,10 @@ def test_a_cut_recording_fails_once_and_is_not_opened_again(run, make_video, clo
     assert len(opened) == 1 and capture.counts.losses == 1
     assert "cut or damaged" in capture.reason
     assert f"source ended after {len(sink.frames)} frames" in capture.reason
-    assert len(caplog.records) == 1 and caplog.records[0].levelno == logging.ERROR
+    assert told.lines == [("error", capture.reason)]
 
 
-def test_a_lost_camera_is_opened_again_until_it_is_back(run, make_video, number, caplog):
-    caplog.set_level(logging.INFO)
+def test_a_lost_camera_is_opened_again_until_it_is_back(run, make_video, number, told):
     path, sink, tries = str(make_video(10)), Sink(), []
 
     def opener():
@@ -132,10 +148,9 @@ def test_a_lost_camera_is_opened_again_until_it_is_back(run, make_video, number,
     numbers = [number(frame.image) for frame in sink.frames]
     assert numbers[:14] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5]
     assert capture.counts.reopened >= 1 and capture.counts.losses >= 1
-    messages = [record.message for record in caplog.records]
-    assert "cam is lost" in messages[0]
-    assert "cam is not there" in messages[1]  # once, though three tries failed
-    assert messages[2] == "cam: gives frames again"
+    assert told.lines[0][0] == "warning" and "cam is lost" in told.lines[0][1]
+    assert "cam is not there" in told.lines[1][1]  # once, though three tries failed
+    assert told.lines[2] == ("info", "cam: gives frames again")
 
 
 def test_back_off_doubles_up_to_its_limit(run, monkeypatch):
@@ -155,7 +170,7 @@ def test_back_off_doubles_up_to_its_limit(run, monkeypatch):
     def opener():
         raise CameraError("absent")
 
-    capture = Capture(opener, Sink(), log=LOG)
+    capture = Capture(opener, Sink(), log=Told())
     stop = Stop()
     thread = threading.Thread(target=capture._run, args=(stop,))
     thread.start()
@@ -182,7 +197,7 @@ def test_stop_while_waiting_and_while_a_camera_hangs(run, monkeypatch):
     hang, reading, closed = threading.Event(), threading.Event(), threading.Event()
 
     class Hanging:
-        live, name = True, "hanging"
+        live, recoverable, name = True, True, "hanging"
 
         def read(self):
             reading.set()

@@ -131,7 +131,7 @@ def serve():
 def test_video_from_a_url(make_video, clock, serve, number):
     url = serve(make_video(10).read_bytes())
     source = open_source("video", url, clock=clock)
-    assert source.live
+    assert source.recoverable and not source.live
     assert [number(frame.image) for frame in read_all(source)] == list(range(10))
 
 
@@ -139,7 +139,7 @@ def test_a_connection_that_breaks_is_an_error_worth_trying_again(make_video, clo
     content = make_video(40, noise=True).read_bytes()
     source = open_source("video", serve(content, len(content) // 2), clock=clock)
     frames, error = read_to_error(source)
-    assert source.live and 10 < len(frames) < 25 and "of 40 frames" in error
+    assert source.recoverable and 10 < len(frames) < 25 and "of 40 frames" in error
 
 
 def test_a_url_nobody_serves_is_an_error():

@@ -56,9 +56,9 @@ class CaptureCounts:
 
 
 class Capture:
-    """Reads frames in a thread; a live source that is lost is opened again with back-off.
+    """Reads frames in a thread; a source that is lost is opened again with back-off.
 
-    A recording that turns out to be damaged is not: it would be damaged again.
+    A file that turns out to be damaged is not: it would be damaged again.
 
     Attributes:
         counts: What was done so far.
@@ -159,7 +159,7 @@ class Capture:
             except CameraError as error:
                 if stop.is_set():
                     return
-                damaged = self.source is not None and not self.source.live
+                damaged = self.source is not None and not self.source.recoverable
                 if self._frames_of_source:
                     backoff = self._first_backoff
                 self._lose(str(error), None if damaged else backoff)

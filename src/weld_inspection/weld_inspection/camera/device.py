@@ -56,6 +56,7 @@ class LiveCamera(FrameSource):
     """A camera whose frames come when they are taken."""
 
     live = True
+    recoverable = True
 
     def __init__(
         self,

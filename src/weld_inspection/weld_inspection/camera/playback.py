@@ -45,7 +45,7 @@ class Playback(FrameSource):
             raise CameraError(f"{recording.name} does not say its frame rate: give frame_rate")
         self._recording, self._rate, self._loop = recording, rate, loop
         self._own_pace = not frame_rate
-        self.live = recording.remote
+        self.recoverable = recording.remote
         self._stop = threading.Event()
         self._pacer = Pacer(clock, round(1e9 / rate), self._stop)
         self._frames = 0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+LONGEST_ITEM_S = 6.0  # a read over the network gives up after 5 s
 
 
 class Prefetch(Generic[Item]):
@@ -52,11 +53,16 @@ class Prefetch(Generic[Item]):
             return None
 
     def close(self) -> None:
-        """Ends the thread after the item it is at; a waiting `get` returns None."""
+        """Ends the thread after the item it is at, and waits for it; a `get` returns None.
+
+        A thread left inside OpenCV when the interpreter ends would abort the process.
+        """
         with self._changed:
             self._closed = True
             self._ready.clear()
             self._changed.notify_all()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(LONGEST_ITEM_S)
 
     def _run(self) -> None:
         error = None

@@ -24,8 +24,8 @@ class FrameSource(ABC):
     None soon.
 
     Attributes:
-        live: Whether frames come when they are taken, so that a lost source is worth opening
-            again and frames nobody reads are gone. A recording is not live.
+        live: Whether frames come when they are taken, and are gone where nobody reads them.
+        recoverable: Whether a loss may pass, so that it is worth to open the source again.
         late: Frames delivered more than a frame period after they were due.
         reanchored: Times that delivery fell so far behind, or the clock jumped so far, that the
             nominal times were begun anew.
@@ -33,6 +33,7 @@ class FrameSource(ABC):
     """
 
     live: bool = False
+    recoverable: bool = False
     late: int = 0
     reanchored: int = 0
     damaged: int = 0
