@@ -1,4 +1,4 @@
-"""Camera, detector, alarm and recorder; with source:=simulated the carriage too.
+"""Camera, detector, alarm and recorder; with source:=simulated or bag the carriage too.
 
 An argument that is given wins over params_file; one left out leaves params_file as it is.
 """
@@ -83,9 +83,9 @@ def read_parameters(path: Path, node: str) -> dict:
 def write_parameters(path: Path, key: str, values: dict) -> str:
     """Writes a parameter file for one node.
 
-    Of entries that match a node, ROS takes the one whose key came first in all files first, and lets
-    later keys win. So `key` is a way to write "this node" that no other file will use: the order of
-    the files is then the order of precedence.
+    Of the entries that match a node, ROS lets the one win whose key appeared last for the first
+    time in all files. So `key` is a way to write "this node" that no other file will use: the order
+    of the files is then the order of precedence.
     """
     path.write_text(yaml.safe_dump({key: {"ros__parameters": values}}))
     return str(path)
@@ -111,6 +111,7 @@ def make_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     camera_file = read_parameters(params_file, "camera_driver")
     source = values["source"] or camera_file.get("source", "device")
     recorded, simulated = values["record"] == "true", source == "simulated"
+    replayed = source == "bag"
 
     folder = Path(PARAMETER_FOLDER.name)
     common = {
@@ -145,7 +146,7 @@ def make_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     # A recording starts when those who use it are there, so that they miss no frame.
     awaited = {
         "image_subscribers": 1 + recorded,
-        "camera_info_subscribers": int(recorded) + simulated,
+        "camera_info_subscribers": int(recorded) + simulated + replayed,
     }
     nodes = [
         node("camera_driver", {"start": awaited}, given("source", "path")),
@@ -161,6 +162,9 @@ def make_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         if camera_file.get("frame_rate"):
             weld["frame_rate"] = camera_file["frame_rate"]
         nodes.append(node("simulated_carriage", weld, {}))
+    if replayed:
+        path = {"path": camera_file["path"]} if camera_file.get("path") else {}
+        nodes.append(node("recorded_carriage", path, given("path")))
     return [*fast_dds_actions(), *nodes]
 
 

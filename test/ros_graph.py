@@ -15,6 +15,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParametersAtomically
+from rclpy.client import Client
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
@@ -23,6 +24,7 @@ from ros_process import RosProcess
 
 PATIENCE_S = 60.0  # a hang, not slowness: the machine may be busy
 POLL_S = 0.02
+REPEAT_S = 3.0
 
 
 class Graph:
@@ -52,6 +54,7 @@ class Graph:
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
         self._diagnostics: dict[str, DiagnosticStatus] = {}
+        self._clients: dict[str, Client] = {}
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._keep_diagnostics, 10)
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
@@ -165,21 +168,43 @@ class Graph:
         return publisher
 
     def call(
-        self, service_type: type, name: str, request: Any = None, timeout: float = PATIENCE_S
+        self,
+        service_type: type,
+        name: str,
+        request: Any = None,
+        timeout: float = PATIENCE_S,
+        repeat: bool = False,
     ) -> Any:
-        """Calls a service and returns its response."""
-        client = self.node.create_client(service_type, name)
-        try:
-            self.wait_for(client.service_is_ready, timeout, f"service {name}")
-            future = client.call_async(request or service_type.Request())
-            self.wait_for(future.done, timeout, f"an answer of {name}")
-            return future.result()
-        finally:
-            self.node.destroy_client(client)
+        """Calls a service and returns its response.
+
+        Args:
+            service_type: Type of the service.
+            name: Full name of the service.
+            request: Default: an empty one.
+            timeout: Time for the service to appear, and again for its answer (s).
+            repeat: Ask again when no answer comes. A server that has just met this client can lose
+                the answer, so this is for what may be asked twice.
+        """
+        client = self._clients.get(name)
+        if client is None:
+            client = self._clients[name] = self.node.create_client(service_type, name)
+        self.wait_for(client.service_is_ready, timeout, f"service {name}")
+        futures: list = []
+        asked = 0.0
+
+        def answered() -> bool:
+            nonlocal asked
+            if not futures or (repeat and time.monotonic() - asked > REPEAT_S):
+                asked = time.monotonic()
+                futures.append(client.call_async(request or service_type.Request()))
+            return any(future.done() for future in futures)
+
+        self.wait_for(answered, timeout, f"an answer of {name}")
+        return next(future.result() for future in futures if future.done())
 
     def state(self, node: str) -> str:
         """Asks a lifecycle node, such as "weld/alarm", for its state."""
-        return self.call(GetState, f"/{node}/get_state").current_state.label
+        return self.call(GetState, f"/{node}/get_state", repeat=True).current_state.label
 
     def change_state(self, node: str, transition_id: int) -> bool:
         """Asks a lifecycle node for a transition (lifecycle_msgs.msg.Transition)."""
@@ -192,7 +217,10 @@ class Graph:
         request = SetParametersAtomically.Request()
         request.parameters = [Parameter(name, value=value).to_parameter_msg()]
         return self.call(
-            SetParametersAtomically, f"/{node}/set_parameters_atomically", request
+            SetParametersAtomically,
+            f"/{node}/set_parameters_atomically",
+            request,
+            repeat=True,
         ).result
 
     def diagnostics(self, node: str) -> DiagnosticStatus | None:

@@ -74,7 +74,7 @@ def test_what_is_missing_is_told_once_and_found_when_it_comes(graph, run_probe, 
     graph.wait_for_state(NODE, "active")
     graph.wait_for_output(process, "works now")
     status = wait_for_level(graph, DiagnosticStatus.OK)
-    # Those of the tries that failed are gone: rosout, parameter events, transitions, diagnostics, own
+    # Those of the tries that failed are gone; left are rclpy's own, diagnostics and one probe.
     assert int(values(status)["publishers"]) <= 5
     assert int(values(status)["subscriptions"]) == 1
 

@@ -46,7 +46,11 @@ find_python() {
     found=("${weld_ros}"/lib/python3.*/site-packages/rclpy)
     [ -e "${found[0]}" ] || fail "${weld_ros} holds no rclpy"
     candidate="$(echo "${found[0]}" | grep -o 'python3\.[0-9]*')"
-    [ -x "/usr/bin/${candidate}" ] && candidate="/usr/bin/${candidate}"
+    if [ -x "${weld_ros}/bin/${candidate}" ]; then
+      candidate="${weld_ros}/bin/${candidate}"
+    elif [ -x "/usr/bin/${candidate}" ]; then
+      candidate="/usr/bin/${candidate}"
+    fi
   fi
   python="$(env -u PYTHONPATH -u VIRTUAL_ENV "${candidate}" -c 'if True:
     import os, sys
@@ -58,11 +62,10 @@ find_python() {
 }
 
 check_system() {
-  local missing=() prefix=""
+  local missing=()
   command -v g++ >/dev/null || missing+=(g++)
   command -v cmake >/dev/null || missing+=(cmake)
   command -v make >/dev/null || missing+=(make)
-  [[ "${python}" != /usr/bin/* ]] || prefix=python3-
   if ! "${python}" -c 'import ensurepip, venv' 2>/dev/null; then missing+=(python3-venv); fi
   if ! [ -e "$("${python}" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ]; then
     missing+=(python3-dev)
@@ -81,6 +84,8 @@ find_in_ros() {
   local IFS=: folder
   for folder in ${AMENT_PREFIX_PATH-} "${weld_ros}"; do
     [ ! -e "${folder}/share/ament_index/resource_index/packages/$1" ] || return 0
+    [ -z "$(find "${folder}"/lib/python3*/site-packages -maxdepth 1 -name "$1" 2>/dev/null)" ] ||
+      return 0
   done
   return 1
 }
@@ -103,17 +108,19 @@ set_up_environment() {
   [ "$(cat "${environment}/.ready" 2>/dev/null)" != "${stamp}" ] || return 0
   say "Python environment .venv (PyTorch and others; a minute or more)"
   rm -rf "${environment}" "${workspace}/build" "${workspace}/install"
-  local pins
-  pins="$(mktemp)"
-  # A ROS installation keeps its own numpy: its message libraries are compiled against it.
+  local log="${workspace}/log/environment.txt"
+  mkdir -p "${workspace}/log"
   if [ "${weld_ros}" != "${underlay}" ]; then
     options=(--system-site-packages)
-    "${python}" -c 'import numpy; print("numpy==" + numpy.__version__)' > "${pins}" 2>/dev/null || true
+    # Message libraries that are compiled against numpy 1 do not load under numpy 2.
+    if (enter_ros; "${python}" -c 'import sys, numpy; sys.exit(numpy.__version__[0] != "1")') 2>/dev/null; then
+      constraints=('numpy<2')
+    fi
   fi
   "${python}" -m venv "${options[@]}" "${environment}" || fail "python -m venv failed"
-  env -u PYTHONPATH "${environment}/bin/python" -m pip install -qq -r "${tools}/requirements.txt" \
-    -c "${pins}" || fail "pip could not install tools/requirements.txt; see above"
-  rm -f "${pins}"
+  env -u PYTHONPATH "${environment}/bin/python" -m pip install -r "${tools}/requirements.txt" \
+    "${constraints[@]}" > "${log}" 2>&1 ||
+    { grep ERROR "${log}" >&2; fail "pip could not install tools/requirements.txt; see ${log}"; }
   # Where a system package provides them, pip makes no script; these run under .venv's Python.
   write_script colcon colcon_core.command
   write_script pytest pytest
@@ -131,20 +138,26 @@ write_script() {
 
 # What only a build takes over: with --symlink-install, edits of Python files are live.
 build_stamp() {
-  local sources="${workspace}/src"
+  local name sources="${workspace}/src" tests=(-false)
+  for name in package.xml CMakeLists.txt setup.py setup.cfg '*.msg' '*.srv' '*_parameters.yaml'; do
+    tests+=(-o -name "${name}")
+  done
   {
     cat "${environment}/.ready"
-    cat "${sources}"/*/{package.xml,CMakeLists.txt,setup.py,setup.cfg} 2>/dev/null
-    cat "${sources}"/*/{msg,srv}/* "${sources}"/weld_inspection/weld_inspection/nodes/*_parameters.yaml \
-      2>/dev/null
-    cd "${workspace}" && find launch config models -type f ! -name '*.pyc' 2>/dev/null | sort
+    find "${sources}" -type f \( "${tests[@]}" \) -print0 | sort -z | xargs -0 cat
+    find "${workspace}"/{launch,config,models} -type f ! -name '*.pyc' | sort
   } | sha256sum | cut -c 1-32
 }
 
 build_workspace() {
+  mkdir -p "${workspace}/models"
   local stamp log="${workspace}/log/build.txt"
   stamp="$(build_stamp)"
-  [ "$(cat "${workspace}/install/.ready" 2>/dev/null)" != "${stamp}" ] || return 0
+  # A plain `colcon build` in between has put copies in place of the links.
+  if [ "$(cat "${workspace}/install/.ready" 2>/dev/null)" = "${stamp}" ] &&
+    [ -L "${workspace}/install/weld_inspection/share/weld_inspection/package.xml" ]; then
+    return 0
+  fi
   say "colcon build --symlink-install"
   mkdir -p "${workspace}/log"
   (

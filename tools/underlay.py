@@ -134,14 +134,26 @@ def extract_packages(prefix: Path) -> None:
                 extract_package(wheel, package, prefix)
 
 
+def install_launch_verb(prefix: Path) -> None:
+    """Installs `ros2 launch`, from a copy: pip leaves its build folder beside the source."""
+    with tempfile.TemporaryDirectory(dir=prefix) as folder:
+        source = shutil.copytree(TOOLS / "ros2_launch", Path(folder) / "ros2_launch")
+        pip(prefix, "install", "-qq", "--no-deps", "--no-build-isolation", str(source))
+
+
 def rewrite_cmake(prefix: Path) -> None:
-    """Puts this machine's include folders in place of the build machine's in the CMake files."""
+    """Puts this prefix's files in place of the build machine's in the CMake files."""
     python_include = sysconfig.get_path("include")
     numpy_include = str(site_packages(prefix) / "numpy" / "_core" / "include")
+
+    def bundled(name: str) -> str:
+        return str(next((prefix / "lib").glob(f"{name}-*.so*"), f"/usr/lib64/{name}.so"))
+
     for path in (prefix / "share").rglob("*.cmake"):
         text = path.read_text()
         new = re.sub(r"/opt/python/cp\d+-cp\d+/include/python3\.\d+", python_include, text)
         new = re.sub(r'/opt/[^";]*/site-packages/numpy/_core/include', numpy_include, new)
+        new = re.sub(r"/usr/lib64/(lib\w+)\.so", lambda found: bundled(found[1]), new)
         if new != text:
             path.write_text(new)
 
@@ -158,6 +170,22 @@ def gather_libraries(prefix: Path) -> None:
     (site_packages(prefix) / "ros_wheels_bootstrapper.pth").unlink(missing_ok=True)
 
 
+def detach_python(prefix: Path) -> None:
+    """Takes the messages' Python halves out of what ROS's C libraries load.
+
+    The wheels' libraries name them although they use none, and those need a Python around them: a
+    C++ node would not start.
+    """
+    patchelf = str(prefix / "bin" / "patchelf")
+    for name in ("librcl.so", "librcl_action.so", "librcl_lifecycle.so"):
+        library = prefix / "lib" / name
+        command = [patchelf, "--print-needed", str(library)]
+        needed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        halves = [other for other in needed if other.endswith("__rosidl_generator_py.so")]
+        options = [word for half in halves for word in ("--remove-needed", half)]
+        subprocess.run([patchelf, *options, str(library)], check=True)
+
+
 def write_scripts(prefix: Path) -> None:
     """Writes the setup files and the `ros2` command, which the carrier has no script for."""
     shutil.copyfile(LOCAL_SETUP, prefix / "local_setup.bash")
@@ -166,14 +194,7 @@ def write_scripts(prefix: Path) -> None:
     python = prefix / "bin" / "python"
     for name, module in (("ros2", "ros2cli.cli"), ("_ros2_daemon", "ros2cli.daemon")):
         script = prefix / "bin" / name
-        lines = [
-            f"#!{python}",
-            "import sys",
-            "",
-            f"from {module} import main",
-            "",
-            "sys.exit(main())",
-        ]
+        lines = [f"#!{python}", "import sys", f"from {module} import main", "sys.exit(main())"]
         script.write_text("\n".join(lines) + "\n")
         script.chmod(0o755)
 
@@ -192,9 +213,10 @@ def install(prefix: Path) -> None:
     pip(prefix, "install", "-qq", "--no-deps", CV_BRIDGE)
     print(f"  launch, ros2cli and {len(PACKAGES) - 2} more packages", flush=True)
     extract_packages(prefix)
-    pip(prefix, "install", "-qq", "--no-deps", "--no-build-isolation", str(TOOLS / "ros2_launch"))
-    rewrite_cmake(prefix)
+    install_launch_verb(prefix)
     gather_libraries(prefix)
+    rewrite_cmake(prefix)
+    detach_python(prefix)
     write_scripts(prefix)
 
 

@@ -13,7 +13,14 @@ PACKAGE = Path(__file__).resolve().parent
 WORKSPACE = PACKAGE.parents[1]
 SHARED_FOLDERS = ("launch", "config", "models")
 
-NODES = ("camera_driver", "defect_detector", "alarm", "recorder", "simulated_carriage")
+NODES = (
+    "camera_driver",
+    "defect_detector",
+    "alarm",
+    "recorder",
+    "simulated_carriage",
+    "recorded_carriage",
+)
 COMMANDS = ("train", "make_dataset", "evaluate")
 
 
@@ -57,6 +64,7 @@ setup(
         *shared_files(),
     ],
     install_requires=["setuptools"],
+    extras_require={"test": ["pytest"]},  # tells colcon test to run pytest
     zip_safe=False,
     maintainer="Weld Inspection Maintainers",
     maintainer_email="maintainers@weld-inspection.org",

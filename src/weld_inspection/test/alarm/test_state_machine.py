@@ -221,6 +221,9 @@ def test_acknowledgement_takes_no_alarm_that_nobody_has_seen():
     driver = idle().defect()
     driver.now += 2.0
     assert driver.acknowledge().sounding is Cause.BLIND
+    driver = idle().wait(2.0).sound(1)  # a blindness that is over, and one that falls due
+    driver.now += 2.0
+    assert driver.acknowledge().sounding is Cause.BLIND
 
 
 def test_silence_covers_the_same_cause_only():
@@ -238,6 +241,16 @@ def test_silence_of_a_blindness_does_not_hide_a_defect():
 def test_silence_dies_with_its_alarm():
     driver = idle().defect().silence(60.0).sound().acknowledge()
     assert driver.defect().sounding is Cause.DEFECT
+
+
+def test_silence_dies_with_its_alarm_without_latch():
+    driver = idle(latch=False).defect().silence(60.0).sound()
+    assert driver.defect().sounding is Cause.DEFECT
+
+
+def test_silence_does_not_outlive_the_acknowledgement():
+    driver = idle().defect().silence(60.0).acknowledge()
+    assert driver.wait(20.0, reports=True).sounding is Cause.DEFECT
 
 
 @pytest.mark.parametrize("seconds", [-1.0, 100.1, math.nan, math.inf, -math.inf])
@@ -313,7 +326,9 @@ def test_stopped_machine_is_deaf():
 
 def test_a_clock_that_goes_back_counts_as_standing_still():
     driver = idle()
-    driver.machine.tick(driver.now - 1000.0)
+    for _ in range(2):
+        driver.machine.report(driver.now - 1000.0, True)
+    assert driver.view.since == driver.now
     assert driver.wait(2.0).state is State.BLIND
 
 

@@ -1,5 +1,7 @@
+import time
+
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weld_inspection.alarm.tone_player import TonePlayer
@@ -33,6 +35,15 @@ def test_asking_again_does_not_restart():
     assert not np.array_equal(play(player, 9600), first)
 
 
+def test_delay_counts_from_the_first_asking():
+    player = TonePlayer()
+    for _ in range(2):
+        player.play(Tone.BLIND)
+        time.sleep(0.02)
+    player.render(480)
+    assert player.onset_delay >= 0.04
+
+
 def test_test_tone_sounds_once():
     player = TonePlayer()
     player.play(Tone.TEST)
@@ -48,6 +59,7 @@ def test_volume_scales():
     assert np.abs(4 * play(low, 4800).astype(int) - play(loud, 4800)).max() <= 4
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from([None, *Tone]), st.integers(1, 5000)), max_size=20),
 )

@@ -41,6 +41,8 @@ def test_nothing_clicks(tone):
     twice = np.concatenate([samples, samples, np.zeros(10)])
     # The steepest a sine of the highest component (the octave) can be from sample to sample.
     steepest = 2 * np.pi * 2 * 1200 / SAMPLE_RATE
+    edge = SAMPLE_RATE // 2000  # 0.5 ms: half a period of 1 kHz
+    assert np.abs(samples[:edge]).max() < 0.1 and np.abs(samples[-edge:]).max() < 0.1
     assert abs(twice[0]) < 1e-6 and np.abs(np.diff(twice)).max() < steepest
 
 

@@ -71,9 +71,8 @@ def test_frames_that_never_fill_a_window_are_an_error(scene, stamp_of, cause):
 
 def test_drops_refusals_and_losses_are_told_once(scene):
     clock, counts, windows, judge = scene
-    for k in range(8):
+    for k in [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12]:
         frame(clock, counts, windows, 0.05, k * 50_000_000)
-    frame(clock, counts, windows, 0.1, 9 * 50_000_000)
     counts.windows_dropped += 2
     counts.frames_refused += 3
     counts.last_refusal = "too short"

@@ -142,3 +142,10 @@ def test_keep_image_hands_the_frame_back(brightness_engine):
 def test_windows_of_another_length_are_refused(brightness_engine):
     with pytest.raises(InspectionError, match="8 frames do not fit a network that takes 10"):
         Inspector(brightness_engine(), windows=FrameWindows(8))
+
+
+def test_answer_that_is_not_a_number_does_not_pass_for_sound(brightness_engine):
+    engine = brightness_engine(window=1)
+    engine.infer = lambda window: np.full((1, 90, 160), np.nan, np.float32)
+    with pytest.raises(InspectionError, match="not a number"):
+        Inspector(engine).add(picture(), 0)

@@ -6,7 +6,7 @@ import pytest
 
 from weld_inspection.inspection.camera_image import CameraImage
 from weld_inspection.inspection.inspector import Inspector
-from weld_inspection.inspection.pipeline import InspectionPipeline
+from weld_inspection.inspection.pipeline import InspectionPipeline, Trouble
 from weld_inspection.inspection.statistics import InspectionStatistics
 
 PERIOD = 50_000_000
@@ -37,7 +37,7 @@ class Bench:
             self.inspector,
             unpack=arguments.pop("unpack", lambda message: message),
             on_result=self.results.append,
-            on_trouble=self.troubles.append,
+            on_trouble=lambda kind, sentence: self.troubles.append((kind, sentence)),
             statistics=self.statistics,
             **arguments,
         )
@@ -52,8 +52,7 @@ class Bench:
             windows = self.inspector.windows
             wait_for(
                 lambda windows=windows: (
-                    windows._number - windows.frames_lost
-                    == self.collected - self.statistics.frames_refused
+                    windows._number == self.collected - self.statistics.frames_refused
                 )
             )
 
@@ -89,7 +88,8 @@ def test_slow_engine_loses_whole_windows_oldest_first_and_counts_them(bench):
     wait_for(lambda: b.engine.calls == 1)  # the first window is in work
     b.submit(image(k) for k in range(4, 28))  # six more: four too many
     assert b.statistics.windows_dropped == 4
-    assert "inference falls behind" in b.troubles[0]
+    assert [kind for kind, _ in b.troubles] == [Trouble.DROPPED] * 4
+    assert "inference falls behind" in b.troubles[0][1]
     b.engine.gate.set()
     wait_for(lambda: len(b.results) == 3)
     assert [r.frames[0].tag for r in b.results] == [0, 20, 24]
@@ -118,8 +118,9 @@ def test_refused_image_is_counted_told_and_survived(bench):
     wait_for(lambda: b.results)
     assert b.statistics.frames_refused == 1
     assert "'yuv422'" in b.statistics.last_refusal
-    assert len(b.troubles) == 1 and b.troubles[0].startswith("image refused: ")
+    assert b.troubles == [(Trouble.REFUSED, f"image refused: {b.statistics.last_refusal}")]
     assert [f.tag for f in b.results[0].frames] == [0, 2, 3, 4]
+    assert b.results[0].frames_dropped == 1
 
 
 def test_failing_engine_costs_its_window_only(bench):
@@ -133,6 +134,7 @@ def test_failing_engine_costs_its_window_only(bench):
     b.submit(image(k) for k in range(4))
     wait_for(lambda: b.statistics.windows_failed == 1)
     assert b.statistics.last_failure == "RuntimeError: out of memory"
+    assert b.troubles == [(Trouble.FAILED, "inference failed: RuntimeError: out of memory")]
     b.engine.infer = infer
     b.submit(image(k) for k in range(4, 8))
     wait_for(lambda: b.results)

@@ -1,11 +1,9 @@
-"""Topics and messages for the tests of the bags, and the independent reader."""
+"""Topics and messages for the tests of the bags."""
 
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-from mcap.reader import make_reader
-from mcap_ros2.decoder import DecoderFactory
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from weld_inspection.recording.definitions import DefinitionStore
@@ -86,14 +84,3 @@ def report(stamp_ns: int, weld_id: str = "") -> bytes:
         model_id="m",
     )
     return bytes(types().serialize_cdr(message, "weld_interfaces/msg/DefectReport"))
-
-
-def read_back(bag: Path) -> list[tuple[str, int, object]]:
-    """Topic, log time and decoded message of everything in a bag, by mcap-ros2-support."""
-    (file,) = bag.glob("*.mcap")
-    with file.open("rb") as stream:
-        reader = make_reader(stream, decoder_factories=[DecoderFactory()])
-        return [
-            (channel.topic, message.log_time, decoded)
-            for _, channel, message, decoded in reader.iter_decoded_messages()
-        ]

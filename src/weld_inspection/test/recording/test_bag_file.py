@@ -3,13 +3,13 @@
 import re
 
 import pytest
-import yaml
-from bag_samples import BYTES, TOPICS, definitions, image, read_back, report
+from bag_samples import BYTES, TOPICS, definitions, image, report
 from mcap.reader import make_reader
 from rosbags.highlevel import AnyReader
 
 from weld_inspection.recording.bag_file import PARTIAL_FOLDER, RESERVE_FILE, BagFile
 from weld_inspection.recording.errors import RecordingError
+from weld_inspection.testing.bag_reader import read_messages, read_metadata
 
 T0 = 1_700_000_000_000_000_000
 
@@ -28,7 +28,7 @@ def write_bag(folder, frames=5, size=BYTES):
 @pytest.mark.parametrize("size", [BYTES, 300_000])
 def test_an_independent_reader_decodes_every_message(tmp_path, size):
     path = write_bag(tmp_path, size=size)
-    messages = read_back(path)
+    messages = read_messages(path)
     assert [topic for topic, _, _ in messages] == ["/weld/image_raw", "/weld/defects"] * 5
     images = [message for topic, _, message in messages if topic == "/weld/image_raw"]
     assert [m.header.stamp.nanosec for m in images] == [k * 50_000_000 for k in range(5)]
@@ -62,7 +62,7 @@ def test_rosbags_reads_it_with_types_from_the_bag(tmp_path):
 
 def test_metadata_is_what_jazzy_expects(tmp_path):
     path = write_bag(tmp_path)
-    about = yaml.safe_load((path / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
+    about = read_metadata(path)
     assert about["version"] == 9
     assert about["storage_identifier"] == "mcap"
     assert about["message_count"] == 10

@@ -9,8 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-import yaml
-from bag_samples import TOPICS, definitions, image, read_back, report
+from bag_samples import TOPICS, definitions, image, report
 
 from weld_inspection.recording import bag_file
 from weld_inspection.recording.bag_file import PARTIAL_FOLDER, BagFile
@@ -24,6 +23,8 @@ from weld_inspection.recording.bag_plan import (
 from weld_inspection.recording.disk import DiskBudget
 from weld_inspection.recording.message import RecordedMessage
 from weld_inspection.recording.writer import BagWriter, Severity
+from weld_inspection.testing.bag_reader import read_messages, read_metadata
+from weld_inspection.testing.small_disk import small_disk
 
 T0 = 1_700_000_000_000_000_000
 CONTEXT = BagContext("W7", "model.abc", 0.5, 1000)
@@ -68,10 +69,6 @@ def close_bag(number: int = 1) -> CloseBag:
     return CloseBag(number, BagSummary(["defect"], 1, 3, 2500, 0.875, T0, T0 + 1))
 
 
-def metadata(bag: Path) -> dict:
-    return yaml.safe_load((bag / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
-
-
 def bags_in(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob("*/metadata.yaml"))
 
@@ -83,7 +80,7 @@ def test_a_bag_says_why_and_by_which_thresholds(tmp_path):
     writer.close()
     (bag,) = bags_in(tmp_path)
     assert bag.name == "20231114T221320Z_W7_0001"
-    assert metadata(bag)["custom_data"] == {
+    assert read_metadata(bag)["custom_data"] == {
         "cause": "defect",
         "confidence": "0.875",
         "defective_windows": "3",
@@ -96,7 +93,7 @@ def test_a_bag_says_why_and_by_which_thresholds(tmp_path):
         "threshold": "0.5",
         "weld_id": "W7",
     }
-    assert len(read_back(bag)) == 5
+    assert len(read_messages(bag)) == 5
     status = writer.status()
     assert (status.bags, status.frames, status.frames_dropped) == (1, 5, 0)
     assert status.bytes_used >= sum(f.stat().st_size for f in bag.iterdir())
@@ -110,7 +107,7 @@ def test_two_bags_may_be_open_at_a_time(tmp_path):
     writer.submit([open_bag(1), frames(1, 0, 4), open_bag(2), frames(2, 6, 3), frames(1, 4, 2)])
     writer.submit([close_bag(1), close_bag(2)])
     writer.close()
-    assert [len(read_back(bag)) for bag in bags_in(tmp_path)] == [6, 3]
+    assert [len(read_messages(bag)) for bag in bags_in(tmp_path)] == [6, 3]
 
 
 def test_closing_the_writer_closes_its_bags_with_what_they_have(tmp_path):
@@ -119,8 +116,8 @@ def test_closing_the_writer_closes_its_bags_with_what_they_have(tmp_path):
     writer.submit([open_bag(), frames(1, 0, 5)])
     writer.close()
     (bag,) = bags_in(tmp_path)
-    assert len(read_back(bag)) == 5
-    assert metadata(bag)["custom_data"]["cause"] == "defect"
+    assert len(read_messages(bag)) == 5
+    assert read_metadata(bag)["custom_data"]["cause"] == "defect"
 
 
 def test_what_does_not_fit_the_queue_is_dropped_and_counted(tmp_path):
@@ -130,7 +127,7 @@ def test_what_does_not_fit_the_queue_is_dropped_and_counted(tmp_path):
     writer.start()
     writer.close()
     (bag,) = bags_in(tmp_path)
-    assert len(read_back(bag)) == 3
+    assert len(read_messages(bag)) == 3
     assert (writer.status().frames, writer.status().messages_dropped) == (3, 2)
 
 
@@ -149,7 +146,7 @@ def test_no_bag_is_begun_against_the_budget_and_the_next_one_is_when_there_is_ro
     writer.submit([open_bag(3), frames(3, 5, 5), close_bag(3)])
     writer.close()
     (bag,) = bags_in(tmp_path)
-    assert len(read_back(bag)) == 5
+    assert len(read_messages(bag)) == 5
     assert (writer.status().frames, writer.status().frames_dropped) == (5, 5)
     assert writer.status().failure == ""
     assert words[0][0] is Severity.ERROR
@@ -161,30 +158,21 @@ def test_a_bag_that_meets_the_budget_ends_and_is_readable(tmp_path):
     writer.submit([open_bag(), frames(1, 0, 10, size=300_000), close_bag()])
     writer.close()
     (bag,) = bags_in(tmp_path)
-    assert len(read_back(bag)) == writer.status().frames == 4
+    assert len(read_messages(bag)) == writer.status().frames == 4
     assert writer.status().frames_dropped == 6
-    assert "max_total_bytes" in metadata(bag)["custom_data"]["truncated"]
+    assert "max_total_bytes" in read_metadata(bag)["custom_data"]["truncated"]
     assert sum("ends early" in text for _, text in words) == 1
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 8 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("only root can mount a small tmpfs")
-    done = subprocess.run(mount, capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"a small tmpfs cannot be mounted here: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+def full_soon(tmp_path):
+    with small_disk(tmp_path / "small") as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("size", [300_000, 900_000, 1000])
-def test_a_full_disk_closes_the_bag_and_what_was_written_is_readable(small_disk, size):
-    writer, words = make_writer(small_disk)
+def test_a_full_disk_closes_the_bag_and_what_was_written_is_readable(full_soon, size):
+    writer, words = make_writer(full_soon)
     writer.start()
     count = 12_000_000 // size
     for first in range(0, count, 100):
@@ -192,26 +180,26 @@ def test_a_full_disk_closes_the_bag_and_what_was_written_is_readable(small_disk,
         writer.submit([frames(1, first, min(100, count - first), size)])
     writer.submit([close_bag()])
     writer.close()
-    (bag,) = bags_in(small_disk)
-    messages = read_back(bag)
+    (bag,) = bags_in(full_soon)
+    messages = read_messages(bag)
     status = writer.status()
     assert len(messages) > 5_000_000 // size
     assert [m.header.stamp.nanosec for _, _, m in messages] == [
         k * 50_000_000 % 10**9 for k in range(len(messages))
     ]
-    assert metadata(bag)["message_count"] == len(messages)
-    assert "No space left" in metadata(bag)["custom_data"]["truncated"]
+    assert read_metadata(bag)["message_count"] == len(messages)
+    assert "No space left" in read_metadata(bag)["custom_data"]["truncated"]
     assert (status.frames, status.frames_dropped) == (len(messages), count - len(messages))
-    assert list((small_disk / PARTIAL_FOLDER).iterdir()) == []
+    assert list((full_soon / PARTIAL_FOLDER).iterdir()) == []
     # The disk is still full: the next event is refused in words, and nothing is left lying about.
-    (small_disk / "filler").write_bytes(bytes(max(0, shutil.disk_usage(small_disk).free - 50_000)))
-    writer, words = make_writer(small_disk)
+    (full_soon / "filler").write_bytes(bytes(max(0, shutil.disk_usage(full_soon).free - 50_000)))
+    writer, words = make_writer(full_soon)
     writer.start()
     writer.submit([open_bag(), frames(1, 0, 2), close_bag()])
     writer.close()
     assert any("is not recorded" in text and "No space left" in text for _, text in words)
-    assert list((small_disk / PARTIAL_FOLDER).iterdir()) == []
-    assert bags_in(small_disk) == [bag]
+    assert list((full_soon / PARTIAL_FOLDER).iterdir()) == []
+    assert bags_in(full_soon) == [bag]
 
 
 CRASH = """
@@ -242,10 +230,10 @@ def test_what_a_crash_left_is_salvaged_at_the_next_start(tmp_path, cut):
     writer.close()
     salvaged, new = bags_in(tmp_path)
     assert salvaged.name == f"{leftover.name}-salvaged"
-    messages = read_back(salvaged)
+    messages = read_messages(salvaged)
     assert len(messages) == {0: 6, 1000: 5, 400_000: 4}[cut]
     assert all(len(m.data) == 300_000 for _, _, m in messages)
-    custom_data = metadata(salvaged)["custom_data"]
+    custom_data = read_metadata(salvaged)["custom_data"]
     assert (custom_data["salvaged"], custom_data["weld_id"]) == ("true", "W7")
     assert new.name.endswith("_0002")
     assert list((tmp_path / PARTIAL_FOLDER).iterdir()) == []
@@ -259,7 +247,7 @@ def test_a_bag_that_another_recorder_is_writing_is_left_alone(tmp_path):
     writer.start()
     writer.close()
     assert any("another recorder" in text for _, text in words)
-    assert len(read_back(bag.close({}))) == 1
+    assert len(read_messages(bag.close({}))) == 1
 
 
 def test_a_crash_before_the_first_message_leaves_nothing(tmp_path):

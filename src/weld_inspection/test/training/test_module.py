@@ -48,6 +48,10 @@ def test_weights_are_taken_over_where_they_fit(tmp_path):
     assert torch.equal(
         target.spatial_encoder.layers[0].weight, source.spatial_encoder.layers[0].weight
     )
+    assert torch.equal(
+        target.backward_stack.encoder[1].from_hidden.weight,
+        source.backward_layers[1].from_hidden.weight,
+    )
     other = build_network(NetworkConfig("bi_crrn_e", channels=6, kernel_size=3, in_channels=1))
     with pytest.raises(InspectionError, match="no weights"):
         take_over(other, tmp_path / "e.safetensors")

@@ -160,15 +160,13 @@ class AlarmStateMachine:
         Returns:
             Refused if there is nothing to acknowledge.
         """
-        taken = self._unacknowledged()  # one that falls due in this very call was not seen yet
-        self._advance(now)
-        if not taken:
-            return Answer(False, "there is no alarm to acknowledge")
+        # Before the time goes on: what falls due in this very call was not seen by anybody yet.
+        taken = self._unacknowledged()
         message = "acknowledged: " + "; ".join(p.description for p in taken)
         for point in taken:
-            point.acknowledge(self._now)
-        self._settle()
-        return Answer(True, message)
+            point.acknowledge(max(now, self._now))
+        self._advance(now)
+        return Answer(True, message) if taken else Answer(False, "there is no alarm to acknowledge")
 
     def silence(self, now: float, seconds: float) -> Answer:
         """The operator wants quiet for a while, from the alarms there were up to now.

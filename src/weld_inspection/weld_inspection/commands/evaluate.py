@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 from weld_inspection.commands import run_command
@@ -26,7 +27,7 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("--json", type=Path, help="also write the scores to this file")
     options = parser.parse_args(arguments)
     # Imported here: --help and wrong options answer without loading torch.
-    from rich.progress import track
+    from tqdm import tqdm
 
     from weld_inspection.evaluation.evaluate import evaluate
 
@@ -37,7 +38,7 @@ def command(arguments: list[str]) -> int:
             folder,
             device=options.device,
             precision=options.precision,
-            progress=lambda clips: track(clips, description=str(folder), transient=True),  # noqa: B023
+            progress=partial(tqdm, desc=str(folder), unit="clip", leave=False, disable=None),
         )
         scores[str(folder)] = result.to_dict()
         print(f"{folder}: {result.windows} windows, {result.minutes:.1f} min")

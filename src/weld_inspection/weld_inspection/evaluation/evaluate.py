@@ -70,7 +70,7 @@ def evaluate(
         settings: Thresholds; the paper's by default.
         device: As for InferenceEngine.
         precision: As for InferenceEngine.
-        progress: Wraps the list of clips to show progress, such as `rich.progress.track`.
+        progress: Wraps the list of clips to show progress, such as `tqdm.tqdm`.
 
     Raises:
         InspectionError: The model or the clips cannot be used.

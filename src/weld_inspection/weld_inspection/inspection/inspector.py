@@ -132,6 +132,7 @@ class Inspector:
         self._carriage = carriage or CarriagePositions()
         self._tracks = DefectTracks(self._geometry)
         self._last_number = 0  # of the newest frame that has its mask
+        self._frames_lost = 0  # until that frame
         self._recent: deque[InspectedFrame] = deque(maxlen=self.windows.length)
 
     def add(
@@ -185,11 +186,24 @@ class Inspector:
         )
 
     def inspect(self, window: FrameWindow) -> WindowResult:
-        """Inspects a window. Windows may be left out but must come in order."""
+        """Inspects a window. Windows may be left out but must come in order.
+
+        Args:
+            window: Of `collect`.
+
+        Returns:
+            What the window came to.
+
+        Raises:
+            InspectionError: The network's answer is no probability: such a window must not pass
+                for a sound one.
+        """
         settings = self.settings
         began = time.perf_counter()
         probabilities = self._engine.infer(window.stack())
         inference_time = time.perf_counter() - began
+        if not np.isfinite(probabilities).all():
+            raise InspectionError("the network's answer is not a number: use another model file")
         decision = decide(probabilities, settings)
         fresh = [
             self._inspect_frame(frame, window, mask, probability, settings.min_region_area)
@@ -201,7 +215,8 @@ class Inspector:
         self._recent.extend(fresh)
         last = window.frames[-1]
         frames_dropped = last.number - self._last_number - len(fresh)
-        self._last_number = last.number
+        frames_dropped += window.frames_lost - self._frames_lost
+        self._last_number, self._frames_lost = last.number, window.frames_lost
         return WindowResult(
             frames=tuple(fresh),
             start_ns=window.frames[0].stamp_ns,

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from enum import Enum
 from typing import Generic, TypeVar
 
 from weld_inspection.inspection.bounded_queue import BoundedQueue
@@ -15,6 +16,15 @@ Message = TypeVar("Message")
 # Images that may wait to be resized. That takes a few milliseconds, so they wait only while the
 # machine is starved; 20 of 1280x720 are 55 MB.
 MAX_IMAGES_WAITING = 20
+
+
+class Trouble(Enum):
+    """What can go wrong with an image or a window."""
+
+    OVERRUN = "image not read in time"
+    REFUSED = "image refused"
+    DROPPED = "window dropped"
+    FAILED = "inference failed"
 
 
 class InspectionPipeline(Generic[Message]):
@@ -31,7 +41,7 @@ class InspectionPipeline(Generic[Message]):
         *,
         unpack: Callable[[Message], CameraImage],
         on_result: Callable[[WindowResult], None],
-        on_trouble: Callable[[str], None],
+        on_trouble: Callable[[Trouble, str], None],
         statistics: InspectionStatistics,
         queue_size: int = 2,
         keep_images: Callable[[], bool] = lambda: False,
@@ -42,7 +52,7 @@ class InspectionPipeline(Generic[Message]):
             inspector: What is done with the images.
             unpack: Makes a CameraImage of what is submitted; on the pipeline's first thread.
             on_result: Takes each result; on the pipeline's second thread.
-            on_trouble: Told in one sentence of an image refused, a window dropped or failed.
+            on_trouble: Told of each trouble: what kind, and a sentence about it.
             statistics: Counters to keep.
             queue_size: Windows that may wait for the network.
             keep_images: Whether results shall hold their frames' images.
@@ -78,7 +88,8 @@ class InspectionPipeline(Generic[Message]):
         self._statistics.frame_came()
         if self._images.put(message) is not None:
             # It shows as a gap in the stamps and is counted there.
-            self._on_trouble("images come faster than they can be read: the oldest was dropped")
+            sentence = "images come faster than they can be read: the oldest was dropped"
+            self._on_trouble(Trouble.OVERRUN, sentence)
 
     def _collect(self) -> None:
         """First thread: images to windows."""
@@ -95,11 +106,12 @@ class InspectionPipeline(Generic[Message]):
             except ImageError as error:
                 self._statistics.frames_refused += 1
                 self._statistics.last_refusal = str(error)
-                self._on_trouble(f"image refused: {error}")
+                self._on_trouble(Trouble.REFUSED, f"image refused: {error}")
                 continue
             if window is not None and self._windows.put(window) is not None:
                 self._statistics.windows_dropped += 1
-                self._on_trouble("inference falls behind: the oldest window was dropped")
+                sentence = "inference falls behind: the oldest window was dropped"
+                self._on_trouble(Trouble.DROPPED, sentence)
 
     def _infer(self) -> None:
         """Second thread: windows to results."""
@@ -109,7 +121,8 @@ class InspectionPipeline(Generic[Message]):
             except Exception as error:  # whatever a backend raises costs this window, not the rest
                 self._statistics.windows_failed += 1
                 self._statistics.last_failure = f"{type(error).__name__}: {error}"
-                self._on_trouble(f"inference failed: {self._statistics.last_failure}")
+                sentence = f"inference failed: {self._statistics.last_failure}"
+                self._on_trouble(Trouble.FAILED, sentence)
                 continue
             self._statistics.windows_inspected += 1
             self._statistics.frames_inspected += len(result.frames)

@@ -1,7 +1,7 @@
 """Windows of consecutive frames: what the network sees at once."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from statistics import median
@@ -18,6 +18,9 @@ CLOCK_JUMP_NS = 10 * NANOSECONDS
 # Intervals remembered for the usual period, and how many it takes to know one.
 PERIOD_SAMPLES = 31
 PERIOD_SAMPLES_NEEDED = 3
+# Frames in a row that must all be late before a frame is taken for lost: a stamp made by a busy
+# computer is late now and then, and the next is not.
+LATE_FRAMES = 3
 
 
 class Restart(Enum):
@@ -36,7 +39,7 @@ class WindowFrame:
     Attributes:
         pixels: (H, W, 3) uint8, RGB, at the network's size.
         stamp_ns: Capture time in nanoseconds.
-        number: Running number of the frame among those the camera took, lost ones included.
+        number: Running number of the frame.
         tag: Whatever the giver wants back with the result (the message's header).
         image: (H, W, 3) uint8, BGR, as captured, where it was asked to be kept.
     """
@@ -56,11 +59,13 @@ class FrameWindow:
         frames: The T frames, oldest first.
         image_width: Width of the frames as captured, in pixels.
         image_height: Height of the frames as captured, in pixels.
+        frames_lost: Frames that never came, of all until this window was full.
     """
 
     frames: tuple[WindowFrame, ...]
     image_width: int
     image_height: int
+    frames_lost: int
 
     def stack(self) -> np.ndarray:
         """Returns the frames as one array, (T, H, W, 3) uint8 RGB."""
@@ -75,7 +80,8 @@ class FrameWindows:
     A frame whose stamp equals the one before is a repeat and is left out.
 
     Attributes:
-        frames_lost: Frames that never came, estimated from the usual interval of the stamps.
+        frames_lost: Frames that never came until the last full window, estimated from the usual
+            interval of the stamps.
         frames_discarded: Frames that came but are in no window, for a break came first.
         frames_repeated: Frames left out because they bear the stamp of the one before.
         restarts: How often a window was broken off, by cause.
@@ -87,7 +93,7 @@ class FrameWindows:
         length: int,
         *,
         stride: int | None = None,
-        max_frame_gap: float = 0.12,
+        max_frame_gap: float = 0.09,
         on_restart: Callable[[Restart, str], None] | None = None,
     ) -> None:
         """Starts with no frame.
@@ -120,6 +126,9 @@ class FrameWindows:
         self._stamp_ns: int | None = None
         self._number = 0
         self._intervals: deque[int] = deque(maxlen=PERIOD_SAMPLES)
+        # Numbers and stamps of the newest frames, and of those that losses are counted from.
+        self._newest: deque[tuple[int, int]] = deque(maxlen=LATE_FRAMES)
+        self._reference: list[tuple[int, int]] = []
         self.frames_lost = 0
         self.frames_discarded = 0
         self.frames_repeated = 0
@@ -161,39 +170,53 @@ class FrameWindows:
             self.frames_repeated += 1
             return None
         frame_format = (image_width, image_height, encoding)
-        lost = self._check_continuity(stamp_ns, frame_format)
+        self._check_continuity(stamp_ns, frame_format)
         self._stamp_ns, self._format = stamp_ns, frame_format
-        self._number += 1 + lost
+        self._number += 1
         self._frames.append(WindowFrame(pixels, stamp_ns, self._number, tag, image))
+        self._newest.append((self._number, stamp_ns))
+        if not self._reference and len(self._newest) == LATE_FRAMES:
+            self._reference = list(self._newest)
         self._missing -= 1
         if self._missing > 0:
             return None
         self._missing = self.stride
-        return FrameWindow(tuple(self._frames), image_width, image_height)
+        self._count_losses()
+        return FrameWindow(tuple(self._frames), image_width, image_height, self.frames_lost)
 
-    def _check_continuity(self, stamp_ns: int, frame_format: tuple) -> int:
-        """Breaks the window off where this frame does not follow the last; returns frames lost."""
+    def _check_continuity(self, stamp_ns: int, frame_format: tuple) -> None:
+        """Breaks the window off where this frame does not follow the last."""
         if self._stamp_ns is None:
-            return 0
+            return
         interval = stamp_ns - self._stamp_ns
         seconds = interval / NANOSECONDS
         if interval < 0:
             self._restart(Restart.STAMP_BACK, f"a frame's stamp went back by {-seconds:.3f} s")
-            return 0
+            return
         if interval > CLOCK_JUMP_NS:
             self._restart(Restart.CLOCK_JUMP, f"the frames' stamps jumped by {seconds:.3f} s")
-            return 0
-        period = self.period_ns
-        lost = max(0, round(interval / period) - 1) if period else 0
-        self.frames_lost += lost
+            return
         if interval > self._max_gap_ns:
-            self._restart(Restart.GAP, f"no frame for {seconds:.3f} s, about {lost} lost")
+            self._restart(Restart.GAP, f"no frame for {seconds:.3f} s")
         else:
             self._intervals.append(interval)
         if frame_format != self._format:
             old, new = ("{}x{} {}".format(*f) for f in (self._format, frame_format))
             self._restart(Restart.FORMAT, f"the frames changed from {old} to {new}")
-        return lost
+
+    def _count_losses(self) -> None:
+        """Counts by how many periods the frames are later than if all had come."""
+        period = self.period_ns
+        if period is None or not self._reference:
+            return
+
+        def schedule(frames: Iterable[tuple[int, int]]) -> float:
+            """When frame 0 was, by the least late of some frames."""
+            return min(stamp_ns - period * number for number, stamp_ns in frames)
+
+        delay = schedule(self._newest) - schedule(self._reference)
+        self.frames_lost += max(0, round(delay / period))
+        self._reference = list(self._newest)
 
     def _restart(self, cause: Restart, sentence: str) -> None:
         """Discards what is collected and begins a new window."""
@@ -202,8 +225,11 @@ class FrameWindows:
         self.frames_discarded += waiting - self._missing
         self._frames.clear()
         self._missing = self.length
+        self._newest.clear()
         if cause is not Restart.GAP:
+            # Another clock or another camera: nothing tells what was lost in between.
             self._intervals.clear()
+            self._reference = []
         self.restarts[cause] += 1
         if self._on_restart:
             self._on_restart(cause, sentence)

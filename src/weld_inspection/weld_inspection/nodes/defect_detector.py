@@ -1,6 +1,7 @@
 """The detector: camera images in, defect masks and reports out."""
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -25,7 +26,7 @@ from weld_inspection.inspection.health import InspectionHealth, Level
 from weld_inspection.inspection.inspector import InspectedFrame, Inspector, WindowResult
 from weld_inspection.inspection.model_choice import choose_engine, find_model
 from weld_inspection.inspection.overlay_player import OverlayPlayer
-from weld_inspection.inspection.pipeline import InspectionPipeline
+from weld_inspection.inspection.pipeline import InspectionPipeline, Trouble
 from weld_inspection.inspection.seam import CarriagePositions, SeamGeometry
 from weld_inspection.inspection.statistics import InspectionStatistics
 from weld_inspection.inspection.windows import NANOSECONDS, FrameWindows, Restart
@@ -39,6 +40,17 @@ from weld_inspection.nodes.defect_messages import (
 from weld_inspection.nodes.inspection_node import InspectionNode, run_node
 from weld_interfaces.msg import CarriageState, DefectReport, DetectorInfo
 
+DESCRIPTION = """\
+Inspects the frames of a welding camera: finds defects, follows them and tells where on the seam
+they are.
+
+topics:
+  image_raw        in   frames of the camera
+  carriage_state   in   where the welding carriage is; may be missing
+  defect_mask      out  a mask for each frame
+  defects          out  a report for each window of frames
+  detector_info    out  with what it inspects; latched
+  overlay          out  frames with the findings drawn on them, while somebody subscribes"""
 # The same trouble is logged once in so many seconds; the counters are in diagnostics.
 LOG_INTERVAL = 5.0
 # Parameters that may change while inspecting.
@@ -70,6 +82,7 @@ class DefectDetector(InspectionNode):
         self._carriage = CarriagePositions()
         self._inputs: list = []
         self._sequence = 0
+        self._told: dict[Restart | Trouble, float] = {}
 
     # Lifecycle
 
@@ -109,7 +122,7 @@ class DefectDetector(InspectionNode):
                 self._engine.info.window,
                 stride=parameters.stride or None,
                 max_frame_gap=parameters.max_frame_gap,
-                on_restart=self._tell_restart,
+                on_restart=self._tell,
             ),
             geometry=SeamGeometry(seam.metres_per_pixel, seam.camera_offset, seam.direction),
             carriage=self._carriage,
@@ -119,7 +132,7 @@ class DefectDetector(InspectionNode):
             self._inspector,
             unpack=to_camera_image,
             on_result=self._publish_result,
-            on_trouble=self._tell_trouble,
+            on_trouble=self._tell,
             statistics=self._statistics,
             queue_size=parameters.queue_size,
             keep_images=self._overlay_wanted,
@@ -251,15 +264,12 @@ class DefectDetector(InspectionNode):
             )
         )
 
-    def _tell_restart(self, cause: Restart, sentence: str) -> None:
-        """Logs that a window was broken off."""
-        self.get_logger().warning(
-            f"{sentence}: a new window begins", throttle_duration_sec=LOG_INTERVAL
-        )
-
-    def _tell_trouble(self, sentence: str) -> None:
-        """Logs an image refused, a window dropped or failed."""
-        self.get_logger().warning(sentence, throttle_duration_sec=LOG_INTERVAL)
+    def _tell(self, kind: Restart | Trouble, sentence: str) -> None:
+        """Logs a trouble, each kind of it at most once in LOG_INTERVAL."""
+        now = time.monotonic()
+        if now - self._told.get(kind, -LOG_INTERVAL) >= LOG_INTERVAL:
+            self._told[kind] = now
+            self.get_logger().warning(sentence)
 
     # Diagnostics
 
@@ -297,7 +307,7 @@ class DefectDetector(InspectionNode):
 
 def main() -> int:
     """Runs the node."""
-    return run_node(DefectDetector, "Inspects image_raw and publishes masks and defect reports.")
+    return run_node(DefectDetector, DESCRIPTION)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
 
 AUTOSTART = ParameterDescriptor(
-    description="Configure and activate without a lifecycle manager, and try again where that fails.",
+    description="Configure and activate without a lifecycle manager, and try again on failure.",
     read_only=True,
 )
 

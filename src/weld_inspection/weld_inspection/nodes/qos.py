@@ -1,7 +1,7 @@
 """Qualities of service of the topics.
 
-Each name gives a fresh profile: rclpy writes a topic's `qos_overrides` into the profile it is handed,
-and one topic's must not reach another's.
+Each name gives a fresh profile: rclpy writes a topic's `qos_overrides` into the profile that it is
+handed, and one topic's must not reach another's.
 """
 
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy

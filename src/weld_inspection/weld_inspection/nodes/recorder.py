@@ -346,7 +346,7 @@ class Recorder(InspectionNode):
         self._told_dropped = dropped
         counts, ring = self._events.counts, self._events.ring
         if ring.crowded_out:
-            text = "ring_bytes holds less than pre_roll needs"
+            text = "ring_bytes is too small for pre_roll and report_timeout"
             status.mergeSummary(DiagnosticStatus.WARN, text)
         status.add("ring (MB)", f"{ring.bytes / 1e6:.1f}")
         status.add("messages crowded out of the ring", str(ring.crowded_out))

@@ -98,7 +98,9 @@ class EventRecorder:
     @property
     def causes(self) -> tuple[str, ...]:
         """Why the newest bag that is not closed is recorded; empty where there is none."""
-        return tuple(self._bags[-1].summary.causes) if self._bags else ()
+        if not self._bags:
+            return (BY_HAND,) if self._by_hand else ()
+        return tuple(self._bags[-1].summary.causes)
 
     @property
     def growing(self) -> PlannedBag | None:
@@ -141,8 +143,9 @@ class EventRecorder:
         """Begins to record by hand, the pre-roll included."""
         if not self._by_hand:
             self._by_hand = True
-            stamp = now_ns if self._newest_ns is None else self._newest_ns
-            bag = self._bag_from(stamp - self._rules.pre_roll_ns, now_ns, BY_HAND)
+            if self._newest_ns is None:
+                return []  # the bag begins with the first frame: only frames tell their clock
+            bag = self._bag_from(self._newest_ns - self._rules.pre_roll_ns, now_ns, BY_HAND)
             bag.by_hand = True
             self._collect()
             self._advance(now_ns)
@@ -157,8 +160,7 @@ class EventRecorder:
         for bag in self._bags:
             if bag.by_hand:
                 bag.by_hand = False
-                newest = bag.begin_ns if self._newest_ns is None else self._newest_ns
-                bag.until_ns = max(bag.until_ns, newest)
+                bag.until_ns = max(bag.until_ns, self._newest_ns)
         self._advance(now_ns)
         return self._take_actions()
 
@@ -187,16 +189,20 @@ class EventRecorder:
             if (from_ns if aligned is None else aligned) <= reach:
                 last.reopen()
                 if from_ns < last.begin_ns:  # begun by hand between a defect and its report
-                    begin = self._grid.begin(self._frames_waiting(), from_ns, self._taken_until_ns)
-                    last.begin_ns = min(last.begin_ns, begin)
+                    last.begin_ns = min(last.begin_ns, self._begin_for(from_ns))
                 if cause not in last.summary.causes:
                     last.summary.causes.append(cause)
                 return last
             last.end(round(last.horizon_ns), now_ns)
-        taken_until = self._bags[-1].end_ns if self._bags else self._taken_until_ns
-        begin = self._grid.begin(self._frames_waiting(), from_ns, taken_until)
         self.counts.events += 1
+        begin = self._begin_for(from_ns)
         return self._begin(begin, begin, now_ns, BagSummary(causes=[cause]))
+
+    def _begin_for(self, from_ns: int) -> int:
+        """Where a bag for an event begins, by what is in the ring."""
+        waiting = (m.stamp_ns for m in self._ring if self._roles[m.topic] is Role.FRAME)
+        taken_until = self._bags[-1].end_ns if self._bags else self._taken_until_ns
+        return self._grid.begin(from_ns, min(waiting, default=from_ns), taken_until)
 
     def _begin(self, begin_ns: int, until_ns: int, now_ns: int, summary: BagSummary) -> PlannedBag:
         limit = begin_ns + self._rules.max_duration_ns
@@ -228,10 +234,9 @@ class EventRecorder:
             waited = now_ns - bag.begun_at_ns > patience
             return bag.until_ns if waited and not bag.by_hand else None
         goal = round(bag.horizon_ns)
-        if self._grid.reaching(goal) is not None:
-            return self._grid.end(self._frames_waiting(), goal)
-        if self._newest_ns > goal + self._rules.report_timeout_ns:
-            return goal
+        late = self._newest_ns > goal + self._rules.report_timeout_ns
+        if late or self._grid.reaching(goal) is not None:
+            return self._grid.end(goal)
         if self._is_silent(now_ns) and not bag.by_hand:
             return min(goal, self._newest_ns)
         return None
@@ -267,22 +272,20 @@ class EventRecorder:
 
     # The messages.
 
-    def _frames_waiting(self) -> list[int]:
-        """Stamps of the frames in the ring, ascending."""
-        return sorted(m.stamp_ns for m in self._ring if self._roles[m.topic] is Role.FRAME)
-
     def _follow_clock(self, frame: RecordedMessage) -> None:
         """Notes the newest frame; starts anew where the frames' clock has gone back."""
         if self._newest_ns is not None and frame.stamp_ns < self._newest_ns - CLOCK_JUMP_NS:
             self.counts.clock_jumps += 1
             self._cut()
             self._newest_ns = None
-            if self._by_hand:
-                summary = BagSummary(causes=[BY_HAND])
-                bag = self._begin(frame.stamp_ns, frame.stamp_ns, frame.received_ns, summary)
-                bag.by_hand = True
+        if self._newest_ns is None and self._by_hand:
+            summary = BagSummary(causes=[BY_HAND])
+            bag = self._begin(frame.stamp_ns, frame.stamp_ns, frame.received_ns, summary)
+            bag.by_hand = True
+            self.counts.events += 1
         newest = frame.stamp_ns if self._newest_ns is None else self._newest_ns
         self._newest_ns = max(newest, frame.stamp_ns)
+        self._grid.see(frame.stamp_ns)
         self._arrived = frame
 
     def _cut(self) -> None:

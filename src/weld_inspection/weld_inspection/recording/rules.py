@@ -25,7 +25,7 @@ class RecordingRules:
     pre_roll_ns: int = 2 * NANOSECONDS
     post_roll_ns: int = 2 * NANOSECONDS
     max_duration_ns: int = 60 * NANOSECONDS
-    report_timeout_ns: int = 2 * NANOSECONDS
+    report_timeout_ns: int = 3 * NANOSECONDS
     settle_ns: int = NANOSECONDS // 2
     ring_bytes: int = 512 * 1024**2
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 # Windows remembered: 25 s at a stride of one frame and 20 frames a second, more than a ring holds.
 MAX_WINDOWS = 512
+# Frames remembered, by their stamps only: windows are counted off in them.
+MAX_STAMPS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +28,22 @@ class Window:
 
 
 class WindowGrid:
-    """The windows heard of lately."""
+    """The windows heard of lately, and the frames they are made of.
+
+    Where a window was not heard of, because the detector dropped it, is late with it, or was not
+    listened to yet, its place is counted off in whole strides from the nearest one that was: the
+    detector's grid goes on unbroken unless the camera makes a gap.
+    """
 
     def __init__(self) -> None:
         """Starts with none."""
         self._windows: deque[Window] = deque(maxlen=MAX_WINDOWS)
+        self._stamps: deque[int] = deque(maxlen=MAX_STAMPS)
         self._stride = 1
+
+    def see(self, stamp_ns: int) -> None:
+        """Takes the stamp of a frame that has come."""
+        self._stamps.append(stamp_ns)
 
     def add(self, window: Window, stride: int) -> None:
         """Takes a window that was reported.
@@ -44,8 +56,9 @@ class WindowGrid:
         self._stride = max(1, stride)
 
     def clear(self) -> None:
-        """Forgets all windows."""
+        """Forgets all windows and frames."""
         self._windows.clear()
+        self._stamps.clear()
 
     @property
     def newest_start_ns(self) -> int | None:
@@ -68,54 +81,59 @@ class WindowGrid:
             first = window
         return first
 
-    def end(self, frames: list[int], goal_ns: int) -> int | None:
+    def end(self, goal_ns: int) -> int:
         """Chooses the last stamp of a bag.
 
         Args:
-            frames: Stamps of the frames in the ring, ascending.
-            goal_ns: The bag should end here or later.
+            goal_ns: The bag should end here or later; frames have come well beyond.
 
         Returns:
-            The end of the window that holds the goal, by whole strides where that window was not
-            heard of but a later one; None while no report has come as far.
+            The end of the window that holds the goal; the goal where no window is known.
         """
         window = self.reaching(goal_ns)
-        if window is None or window.start_ns <= goal_ns:
-            return None if window is None else window.end_ns
-        after = bisect_right(frames, goal_ns)
-        # The known window begins a number of frames later; what is left over of whole strides
-        # completes the window that holds the goal.
-        left_over = (bisect_left(frames, window.start_ns) - after) % self._stride
-        return frames[after + left_over - 1] if left_over else goal_ns
+        if window is not None and window.start_ns <= goal_ns:
+            return window.end_ns
+        known = self.newest_start_ns if window is None else window.start_ns
+        if known is None:
+            return goal_ns
+        stamps = sorted(self._stamps)
+        after = bisect_right(stamps, goal_ns)
+        # What is left over of whole strides completes the window that holds the goal.
+        left_over = (bisect_left(stamps, known) - after) % self._stride
+        if left_over == 0 or after + left_over > len(stamps):
+            return goal_ns
+        return stamps[after + left_over - 1]
 
-    def begin(self, frames: list[int], target_ns: int, taken_until_ns: int | None) -> int:
+    def begin(self, target_ns: int, oldest_ns: int, taken_until_ns: int | None) -> int:
         """Chooses the first stamp of a bag.
 
         Args:
-            frames: Stamps of the frames in the ring, ascending.
             target_ns: The bag should begin here or earlier.
+            oldest_ns: Stamp of the oldest frame that can still be had.
             taken_until_ns: Last stamp of the bag before, None if there is none.
 
         Returns:
-            The begin of the window that holds the first wanted frame. Where that window was not
-            heard of, whole strides back from the next one that was, or onwards from the last: the
-            detector's grid goes on unbroken through windows that it dropped, before it was listened
-            to and after its newest report. That may leave out less than a stride at the ring's old
-            edge. With no window to go by, or close behind another bag, the first wanted frame.
+            The begin of the window that holds the first wanted frame. At the ring's old edge that
+            may leave out less than a stride, so that the first window is whole. With no window to
+            go by, or close behind another bag, the first wanted frame itself.
         """
-        first = bisect_left(frames, target_ns)
-        if first == len(frames):
+        stamps = sorted(self._stamps)
+        first = bisect_left(stamps, max(target_ns, oldest_ns))
+        if first == len(stamps):
             return target_ns
-        start = self.start_around(frames[first])
-        if start is not None and start >= frames[0]:
+        start = self.start_around(stamps[first])
+        if start is not None and start >= oldest_ns:
             return start
-        starts = [w.start_ns for w in self._windows if frames[0] <= w.start_ns <= frames[-1]]
-        later = [start for start in starts if start > frames[first]]
+        starts = [window.start_ns for window in self._windows]
         if not starts:
-            return frames[first]
-        known = bisect_left(frames, min(later) if later else max(starts))
+            return stamps[first]
+        known = bisect_left(
+            stamps, min((s for s in starts if s > stamps[first]), default=starts[-1])
+        )
         strides = -(-(known - first) // self._stride)  # negative: forwards
         index = known - strides * self._stride
-        if index < 0 and taken_until_ns is not None:
-            return frames[first]
-        return frames[index if index >= 0 else known % self._stride]
+        if index >= 0 and stamps[index] >= oldest_ns:
+            return stamps[index]
+        if taken_until_ns is not None or index + self._stride >= len(stamps):
+            return stamps[first]
+        return stamps[index + self._stride]

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +20,15 @@ import numpy as np
 RATE = 48000
 SINK = "weld"
 CHUNK = 480  # samples read at a time: 10 ms
+QUIET = 50  # of 32767; a tone is some thousands
+PATIENCE = 30.0  # s; a hang, not slowness
 
 
 class Ear:
     """Records what the speaker of a sound server plays.
 
-    `since(t)` returns samples with their time on `time.monotonic()`. A sample's time is reckoned
-    from the chunk that came with the least delay, so it is late by what the recording itself
-    takes (a few ms), never early.
+    Times are those of `time.monotonic()` at which a chunk of 10 ms had arrived here: never early,
+    late by the chunk and what the recording takes.
     """
 
     def __init__(self, environment: dict[str, str]) -> None:
@@ -48,65 +49,64 @@ class Ear:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        self._chunks: list[bytes] = []
-        self._origin = float("inf")
+        self._chunks: list[tuple[float, np.ndarray]] = []
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
-        if not self.wait(lambda: len(self._chunks) > 10, 20):
+        if not self._wait(lambda: len(self._chunks) > 10):
             raise RuntimeError("parec hears nothing of the sound server, not even silence")
 
-    def _listen(self) -> None:
-        count = 0
-        while chunk := self._process.stdout.read(2 * CHUNK):
-            now = time.monotonic()
-            count += len(chunk) // 2
-            with self._changed:
-                self._chunks.append(chunk)
-                self._origin = min(self._origin, now - count / RATE)
-                self._changed.notify_all()
+    def onset(self, moment: float) -> float | None:
+        """Wait for a sound after `moment` (s); returns when it was heard, None if none came."""
 
-    def wait(self, predicate: Callable[[], object], timeout: float) -> bool:
-        """Wait up to `timeout` (s), looking at each chunk, until the predicate is true."""
-        with self._changed:
-            return self._changed.wait_for(predicate, timeout)
+        def loud() -> list[float]:
+            return [t for t, chunk in self._since(moment) if np.abs(chunk).max() > QUIET]
 
-    def since(self, moment: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return times (s, monotonic) and samples (int16) heard since `moment`."""
-        with self._changed:
-            samples = np.frombuffer(b"".join(self._chunks), np.int16)
-            first = max(0, round((moment - self._origin) * RATE))
-            times = self._origin + np.arange(first, len(samples)) / RATE
-        return times, samples[first:]
+        return loud()[0] if self._wait(loud) else None
 
-    def onset(self, moment: float, timeout: float = 20.0) -> float | None:
-        """Wait for a sound after `moment`; returns when it began, None if none came."""
-        found: list[float] = []
+    def hear(self, moment: float, seconds: float) -> np.ndarray:
+        """Wait until `seconds` of sound heard since `moment` (s) are there and return them.
 
-        def heard() -> bool:
-            times, samples = self.since(moment)
-            loud = np.flatnonzero(np.abs(samples) > 200)
-            found.extend(times[loud[:1]])
-            return bool(len(loud))
+        Returns:
+            int16, shape (samples,).
 
-        return found[0] if self.wait(heard, timeout) else None
+        Raises:
+            AssertionError: The recording has stopped.
+        """
+        count = round(seconds * RATE / CHUNK)
+        assert self._wait(lambda: len(self._since(moment)) >= count), "nothing is recorded"
+        return np.concatenate([chunk for _, chunk in self._since(moment)[:count]])
 
-    def hear(self, moment: float, seconds: float, timeout: float = 20.0) -> np.ndarray:
-        """Wait until `seconds` of sound since `moment` are there and return them."""
-        wanted = round(seconds * RATE)
-        if not self.wait(lambda: len(self.since(moment)[1]) >= wanted, timeout):
-            raise AssertionError("the recording has stopped")
-        return self.since(moment)[1][:wanted]
+    def is_silent(self, moment: float, seconds: float) -> bool:
+        """Tell whether nothing is heard in the `seconds` from `moment` (s) on."""
+        return np.abs(self.hear(moment, seconds)).max() <= QUIET
 
-    def silent(self, moment: float, seconds: float) -> bool:
-        """Tell whether nothing is heard in the `seconds` after `moment`."""
-        return not np.any(np.abs(self.hear(moment, seconds).astype(int)) > 2)
+    def wait_for_silence(self, seconds: float) -> bool:
+        """Wait until nothing has been heard for so long; false if that does not come."""
+        count = round(seconds * RATE / CHUNK)
+        return self._wait(
+            lambda: all(np.abs(chunk).max() <= QUIET for _, chunk in self._chunks[-count:])
+        )
 
     def close(self) -> None:
         """End the recording."""
         self._process.terminate()
         self._process.wait()
-        self._thread.join(5)
+        self._thread.join()
+
+    def _since(self, moment: float) -> list[tuple[float, np.ndarray]]:
+        return [(t, chunk) for t, chunk in self._chunks if t > moment]
+
+    def _wait(self, predicate: Callable[[], object]) -> bool:
+        """Wait, looking at each chunk, until the predicate is true."""
+        with self._changed:
+            return bool(self._changed.wait_for(predicate, PATIENCE))
+
+    def _listen(self) -> None:
+        while chunk := self._process.stdout.read(2 * CHUNK):
+            with self._changed:
+                self._chunks.append((time.monotonic(), np.frombuffer(chunk, np.int16)))
+                self._changed.notify_all()
 
 
 class SoundServer:
@@ -137,7 +137,7 @@ class SoundServer:
             env=self.environment,
             stderr=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while self.control("info").returncode:
             if time.monotonic() > deadline or self._process.poll() is not None:
                 raise RuntimeError("pulseaudio does not start")
@@ -148,10 +148,6 @@ class SoundServer:
         return subprocess.run(
             ["pactl", *words], env=self.environment, capture_output=True, text=True
         )
-
-    def streams(self) -> int:
-        """Return how many streams play."""
-        return len(self.control("list", "short", "sink-inputs").stdout.splitlines())
 
     def listen(self) -> Ear:
         """Put an ear on the speaker, from now on."""
@@ -178,14 +174,18 @@ class SoundServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def loudest_frequency(samples: np.ndarray) -> float:
-    """Return the frequency (Hz) of the strongest component."""
-    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
-    return float(np.argmax(spectrum) * RATE / len(samples))
+def power_share(samples: np.ndarray, frequencies: Iterable[float], width: float = 20.0) -> float:
+    """Return how much of a sound lies near some frequencies.
 
+    Args:
+        samples: int16, shape (samples,).
+        frequencies: Hz.
+        width: How far from one of them still counts, Hz.
 
-def frequencies_over_time(samples: np.ndarray, step: float = 0.05) -> list[float]:
-    """Return the strongest frequency of each `step` seconds, 0 for silence."""
-    size = round(step * RATE)
-    parts = [samples[i : i + size] for i in range(0, len(samples) - size + 1, size)]
-    return [loudest_frequency(p) if np.abs(p.astype(int)).max() > 200 else 0.0 for p in parts]
+    Returns:
+        Part of the sound's power, 0 to 1.
+    """
+    power = np.abs(np.fft.rfft(samples.astype(float))) ** 2
+    bins = np.fft.rfftfreq(len(samples), 1 / RATE)
+    near = np.any([np.abs(bins - f) <= width for f in frequencies], axis=0)
+    return float(power[near].sum() / power.sum())

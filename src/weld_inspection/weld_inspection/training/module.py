@@ -12,6 +12,11 @@ from weld_inspection.networks.weights import load_model
 from weld_inspection.training.config import TrainingConfig
 from weld_inspection.training.metrics import binary_metrics
 
+# The ST-Encoder of bi-CRRN-E has the layers of bi-CRRN-ED's: one can start from the other.
+ENCODERS = {
+    "forward_layers.": "forward_stack.encoder.",
+    "backward_layers.": "backward_stack.encoder.",
+}
 DEFECT_LOGIT = 1  # channel of the logits; 0 is sound
 
 
@@ -95,11 +100,13 @@ def take_over(network: nn.Module, path: Any) -> int:
         InspectionError: The file cannot be loaded or nothing in it fits.
     """
     own = network.state_dict()
-    fitting = {
-        name: value
-        for name, value in load_model(path).network.state_dict().items()
-        if name in own and own[name].shape == value.shape
-    }
+    fitting = {}
+    for name, value in load_model(path).network.state_dict().items():
+        for light, full in ENCODERS.items():
+            if name.startswith(light) and name not in own:
+                name = name.replace(light, full, 1)
+        if name in own and own[name].shape == value.shape:
+            fitting[name] = value
     if not any(value.ndim > 1 for value in fitting.values()):  # biases alone are no start
         raise InspectionError(f"no weights of {path} fit this network: start from a related one")
     network.load_state_dict(own | fitting)

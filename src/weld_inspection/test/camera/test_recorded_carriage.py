@@ -1,0 +1,49 @@
+"""A bag's carriage states come with the frames they belong to."""
+
+import struct
+
+import pytest
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+from weld_inspection.camera.recorded_carriage import AHEAD_NS, CARRIAGE_TYPE, RecordedCarriage
+from weld_inspection.camera.source import CameraError
+
+SECOND = 1_000_000_000
+PERIOD = 20_000_000  # of the carriage's states: 50 Hz
+
+
+def state(stamp_ns):
+    """Begin of a message in CDR: representation, then the header's stamp."""
+    return struct.pack("<4BiI", 0, 1, 0, 0, *divmod(stamp_ns, SECOND)) + bytes(32)
+
+
+@pytest.fixture
+def bag(tmp_path):
+    store = get_typestore(Stores.ROS2_JAZZY)
+    store.register(get_types_from_msg("std_msgs/Header header\nfloat64 position", CARRIAGE_TYPE))
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection("/weld/carriage_state", CARRIAGE_TYPE, typestore=store)
+        for k in range(50):
+            writer.write(connection, SECOND + k * PERIOD, state(SECOND + k * PERIOD))
+    return tmp_path / "bag"
+
+
+def test_every_state_comes_once_and_in_time(bag):
+    carriage = RecordedCarriage(bag)
+    assert carriage.count == 50
+    given = []
+    for frame in range(20):
+        stamp = SECOND + frame * 2 * PERIOD
+        given += carriage.follow(stamp)
+        # All up to the frame, and the next one for the interpolation, are there with it.
+        assert len(given) == min(50, 1 + (2 * frame * PERIOD + AHEAD_NS) // PERIOD)
+    given += carriage.follow(SECOND * 10)
+    assert given == [state(SECOND + k * PERIOD) for k in range(50)]
+    carriage.restart()
+    assert carriage.follow(SECOND)[0] == state(SECOND)
+
+
+def test_no_bag_is_one_clear_error(tmp_path):
+    with pytest.raises(CameraError, match="cannot be read"):
+        RecordedCarriage(tmp_path / "none")

@@ -1,0 +1,63 @@
+"""The carriage of a recorded weld, as its bag has it."""
+
+from bisect import bisect_right
+from pathlib import Path
+
+from rosbags.highlevel import AnyReader, AnyReaderError
+
+from weld_inspection.camera.source import CameraError
+from weld_inspection.recording.message import header_stamp_ns
+
+CARRIAGE_TYPE = "weld_interfaces/msg/CarriageState"
+# Positions are interpolated, so the state after a frame is wanted with it.
+AHEAD_NS = 100_000_000
+
+
+class RecordedCarriage:
+    """Gives out a bag's carriage states as the camera's frames come.
+
+    Attributes:
+        count: States in the bag.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Reads the states of a bag; it may hold none.
+
+        Args:
+            path: A rosbag2 folder or .mcap file.
+
+        Raises:
+            CameraError: The bag cannot be read.
+        """
+        try:
+            with AnyReader([path]) as reader:
+                chosen = [item for item in reader.connections if item.msgtype == CARRIAGE_TYPE]
+                found = [
+                    (header_stamp_ns(bytes(data)), bytes(data))
+                    for _, _, data in (reader.messages(chosen) if chosen else ())
+                ]
+        except (AnyReaderError, OSError) as error:
+            raise CameraError(f"bag {path} cannot be read: {error}") from error
+        found.sort(key=lambda item: item[0])
+        self._stamps = [stamp for stamp, _ in found]
+        self._states = [data for _, data in found]
+        self.count = len(found)
+        self._next = 0
+
+    def restart(self) -> None:
+        """Goes back to the begin of the recording."""
+        self._next = 0
+
+    def follow(self, stamp_ns: int) -> list[bytes]:
+        """Takes the stamp of the camera's next frame.
+
+        Args:
+            stamp_ns: In nanoseconds.
+
+        Returns:
+            The states up to shortly after it that were not given out yet, in CDR.
+        """
+        end = bisect_right(self._stamps, stamp_ns + AHEAD_NS)
+        states = self._states[self._next : end]
+        self._next = max(self._next, end)
+        return states

@@ -1,0 +1,51 @@
+"""`make demo` as a user runs it, on a shorter weld."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+
+DOMAIN_ID = 48
+DEMO = Path(__file__).resolve().parents[1] / "tools" / "demo.py"
+SECONDS = 10
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, str(DEMO), *arguments],
+        env=os.environ | {"ROS_DOMAIN_ID": str(DOMAIN_ID)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+
+
+def test_demo_on_a_simulated_weld(tmp_path):
+    done = run("--seconds", str(SECONDS), "--output", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["frames"]["captured"] == 20 * SECONDS
+    frames = summary["frames"]
+    # What was captured was inspected or is counted as dropped; the last window may be unreported.
+    assert frames["captured"] - 20 <= frames["inspected"] + frames["dropped"] <= frames["captured"]
+    assert summary["defects"]["found"] >= 1
+    assert "event  1" in done.stdout and "Summary" in done.stdout
+    sheet = cv2.imread(str(tmp_path / "out" / "contact_sheet.png"))
+    assert sheet is not None and sheet.std() > 10
+    video = cv2.VideoCapture(str(tmp_path / "out" / "events.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) >= 20
+    assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == 1280
+
+
+def test_demo_on_an_input_that_is_not_there():
+    done = run("--video", "none.mp4")
+    assert done.returncode == 1
+    assert done.stderr.strip() == "demo.py: error: no such video: none.mp4"
+    done = run("--device", "/dev/no_camera")
+    assert done.returncode == 1
+    assert done.stderr.strip() == "demo.py: error: no such device: /dev/no_camera"

@@ -1,0 +1,193 @@
+"""The launched system, started and watched from outside as a controller and an operator would."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import rclpy
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image
+from std_srvs.srv import Trigger
+
+from weld_inspection.errors import InspectionError
+from weld_inspection.evaluation.events import EVENT_GAP, Event, WindowFinding, find_events
+from weld_inspection.nodes import qos
+from weld_interfaces.msg import AlarmState, DefectReport, DetectorInfo, RecordingState
+
+NAMESPACE = "weld"
+START_TIMEOUT = 120.0  # s until the first frame
+QUIET = 3.0  # s without a frame after which the source has ended
+CLOSING_TIMEOUT = 30.0  # s for the last bag to be closed, and for the nodes to end
+
+
+def seconds(time_message: object) -> float:
+    """Seconds of a builtin_interfaces/Time or Duration."""
+    return time_message.sec + time_message.nanosec * 1e-9
+
+
+class LaunchedSystem:
+    """`ros2 launch` of the whole system; ends with the block it is used in."""
+
+    def __init__(self, arguments: list[str], log: Path) -> None:
+        """Starts it.
+
+        Args:
+            arguments: Launch arguments, NAME:=VALUE.
+            log: File for what it prints.
+        """
+        self.log = log
+        self._file = log.open("w")
+        self.process = subprocess.Popen(
+            [
+                "ros2",
+                "launch",
+                "weld_inspection",
+                "weld_inspection.launch.py",
+                f"namespace:={NAMESPACE}",
+                *arguments,
+            ],
+            stdout=self._file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for us; we then end the launch ourselves
+        )
+
+    def __enter__(self) -> "LaunchedSystem":
+        """Returns itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the launch as Ctrl-C does, and waits for it."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGINT)
+        try:
+            self.process.wait(CLOSING_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            print("  the nodes did not end when asked to: killed", file=sys.stderr)
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self._file.close()
+
+    def check(self) -> None:
+        """Raises InspectionError if the system has ended by itself."""
+        if self.process.poll() is not None:
+            raise InspectionError(f"the system ended early: see {self.log}")
+
+
+class Watcher(Node):
+    """Hears what the system says.
+
+    Attributes:
+        captured: Frames that the camera published.
+        first_stamp: Capture time of the first one in seconds.
+        inspected: Frames that got a mask.
+        reports: Every DefectReport.
+        alarm_delays: For each onset of the alarm, seconds after the report was published.
+        info, alarm, recording: The newest state of each kind, or None.
+    """
+
+    def __init__(self) -> None:
+        """Subscribes."""
+        super().__init__("watcher", namespace=NAMESPACE)
+        self.captured = 0
+        self.inspected = 0
+        self.first_stamp = 0.0
+        self.last_frame = 0.0
+        self.reports: list[DefectReport] = []
+        self.alarm_delays: list[float] = []
+        self.info: DetectorInfo | None = None
+        self.alarm: AlarmState | None = None
+        self.recording: RecordingState | None = None
+        self._finished = 0
+        self.create_subscription(CameraInfo, "camera_info", self._take_frame, qos.IMAGE)
+        self.create_subscription(Image, "defect_mask", self.take_mask, qos.MASK, raw=True)
+        self.create_subscription(DefectReport, "defects", self.reports.append, qos.REPORT)
+        self.create_subscription(DetectorInfo, "detector_info", self._take_info, qos.LATCHED)
+        self.create_subscription(AlarmState, "alarm", self._take_alarm, qos.LATCHED)
+        self.create_subscription(RecordingState, "recording", self._take_recording, qos.LATCHED)
+        self._acknowledge = self.create_client(Trigger, "alarm/acknowledge")
+
+    def events(self) -> list[Event]:
+        """All events so far."""
+        return find_events(
+            WindowFinding(
+                report.defective,
+                report.confidence,
+                tuple(region.seam_position for region in report.regions),
+            )
+            for report in self.reports
+        )
+
+    def newly_finished(self, *, at_the_end: bool = False) -> list[tuple[int, Event]]:
+        """Returns the events that ended since the last call, numbered from 1."""
+        events = self.events()
+        finished = []
+        while self._finished < len(events):
+            event = events[self._finished]
+            if not at_the_end and len(self.reports) - 1 - event.last <= EVENT_GAP:
+                break
+            self._finished += 1
+            finished.append((self._finished, event))
+        return finished
+
+    def follow(self, system: LaunchedSystem, until: float = math.inf) -> None:
+        """Spins for a moment at a time until the source has ended; a generator.
+
+        Args:
+            system: What is watched.
+            until: Seconds of frames after which to end all the same, for a camera.
+
+        Raises:
+            InspectionError: The system ended, or no frame came.
+        """
+        began = time.monotonic()
+        first = math.inf
+        while True:
+            rclpy.spin_once(self, timeout_sec=0.1)
+            yield
+            system.check()
+            now = time.monotonic()
+            if self.captured:
+                first = min(first, now)
+                if now - self.last_frame > QUIET or now - first > until:
+                    return
+            elif now - began > START_TIMEOUT:
+                raise InspectionError(f"no frame came in {START_TIMEOUT:.0f} s: see {system.log}")
+
+    def wait_for_bag(self) -> None:
+        """Waits until the recorder has closed its bag."""
+        deadline = time.monotonic() + CLOSING_TIMEOUT
+        while self.recording and self.recording.recording and time.monotonic() < deadline:
+            rclpy.spin_once(self, timeout_sec=0.1)
+
+    def acknowledge_alarm(self) -> None:
+        """Acknowledges as an operator does, so that the next event sounds anew."""
+        if self._acknowledge.service_is_ready():
+            self._acknowledge.call_async(Trigger.Request())
+
+    def take_mask(self, serialized: bytes) -> None:
+        """Counts a mask."""
+        self.inspected += 1
+
+    def _take_frame(self, message: CameraInfo) -> None:
+        if self.captured == 0:
+            self.first_stamp = seconds(message.header.stamp)
+        self.captured += 1
+        self.last_frame = time.monotonic()
+
+    def _take_info(self, message: DetectorInfo) -> None:
+        self.info = message
+
+    def _take_alarm(self, message: AlarmState) -> None:
+        before = self.alarm.state if self.alarm else AlarmState.IDLE
+        if message.state == AlarmState.ACTIVE and before != AlarmState.ACTIVE:
+            report = message.cause
+            published = seconds(report.header.stamp) + seconds(report.latency)
+            self.alarm_delays.append(seconds(message.header.stamp) - published)
+        self.alarm = message
+
+    def _take_recording(self, message: RecordingState) -> None:
+        self.recording = message
