@@ -15,7 +15,7 @@ import numpy as np
 import rclpy
 import yaml
 from ament_index_python.packages import get_package_share_directory
-from live_system import LaunchedSystem, Watcher, seconds
+from live_system import LaunchedSystem, Watcher, finished_bags, seconds
 
 from weld_inspection.commands import run_command
 from weld_inspection.errors import InspectionError
@@ -56,7 +56,7 @@ def command(arguments: list[str]) -> int:
         # The last event may have been open when the source ended.
         print_events(watcher, at_the_end=True)
     summary = summarise(watcher, weld, options)
-    bags = sorted(path for path in (output / "bags").glob("*") if path.is_dir())
+    bags = finished_bags(output / "bags")
     print_summary(summary, bags)
     (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     if bags:

@@ -29,6 +29,11 @@ def seconds(time_message: object) -> float:
     return time_message.sec + time_message.nanosec * 1e-9
 
 
+def finished_bags(folder: Path) -> list[Path]:
+    """The complete bags in an output folder of the recorder."""
+    return sorted(file.parent for file in folder.glob("*/metadata.yaml"))
+
+
 class LaunchedSystem:
     """`ros2 launch` of the whole system; ends with the block it is used in."""
 

@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import rclpy
 import torch
-from live_system import LaunchedSystem, Watcher, seconds
+from live_system import LaunchedSystem, Watcher, finished_bags, seconds
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image
 
@@ -103,7 +103,7 @@ def command(arguments: list[str]) -> int:
         **scores(watcher, clip),
         "alarm_onsets": len(watcher.alarm_delays),
         "alarm_after_report_ms": [round(delay * 1e3, 1) for delay in watcher.alarm_delays],
-        "bags": len([path for path in (output / "bags").glob("*") if path.is_dir()]),
+        "bags": len(finished_bags(output / "bags")),
         "latency_ms": {
             f"p{level}": round(
                 1e3 * float(np.percentile([seconds(r.latency) for r in watcher.reports], level)), 1
