@@ -46,7 +46,7 @@ def stamp(time):
 
 
 def pixels(message):
-    return np.asarray(message.data, np.uint8).reshape(message.height, message.width)
+    return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width)
 
 
 def facts(report):
@@ -81,10 +81,15 @@ def test_a_weld_is_inspected_alarmed_and_bagged_and_the_bag_gives_the_same(
     assert live.interrupt() == 0
 
     assert infos[-1].model_id.startswith("bi_crrn_e")
-    assert [report.sequence for report in reports] == list(range(len(reports)))
-    first_defective = next(report for report in reports if report.defective)
-    onset = next(state for state in alarms if state.state == AlarmState.ACTIVE)
-    assert onset.cause.sequence == first_defective.sequence
+    # None is lost between; the first may have gone before this test was discovered.
+    first = reports[0].sequence
+    assert [report.sequence for report in reports] == list(range(first, first + len(reports)))
+    # On a machine too busy to inspect, blindness may have been alarmed before.
+    causes = [state.cause for state in alarms if state.state == AlarmState.ACTIVE]
+    cause = next(cause for cause in causes if cause.defective)
+    assert cause.defect_pixels > cause.pixel_threshold
+    earlier = [report for report in reports if report.sequence < cause.sequence]
+    assert not any(report.defective for report in earlier)
     # Places along the seam are known and lie on the weld.
     places = [r.seam_position for report in reports if report.defective for r in report.regions]
     assert places and all(-0.05 < place < 0.02 * SECONDS + 0.05 for place in places)
@@ -94,8 +99,8 @@ def test_a_weld_is_inspected_alarmed_and_bagged_and_the_bag_gives_the_same(
     assert set(recorded) == TOPICS
     stamps = [stamp(message.header.stamp) for message in recorded["/weld/image_raw"]]
     assert stamps == sorted(set(stamps))
-    assert stamps[0] <= stamp(first_defective.window_start)
-    assert stamp(first_defective.window_end) <= stamps[-1]
+    assert stamps[0] <= stamp(cause.window_start)
+    assert stamp(cause.window_end) <= stamps[-1]
     masks = {stamp(m.header.stamp): pixels(m) for m in recorded["/weld/defect_mask"]}
     assert set(masks) <= set(stamps)
 

@@ -153,11 +153,7 @@ def summarise(
     summary: dict[str, object] = {
         "source": options.video or options.device or f"simulated, seed {options.seed}",
         "model": watcher.info.model_id if watcher.info else None,
-        "frames": {
-            "captured": watcher.captured,
-            "inspected": watcher.inspected,
-            "dropped": sum(report.frames_dropped for report in watcher.reports),
-        },
+        "frames": watcher.frame_counts(),
         "windows": {
             "inspected": len(watcher.reports),
             "defective": sum(report.defective for report in watcher.reports),

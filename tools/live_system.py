@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo
 from std_srvs.srv import Trigger
 
 from weld_inspection.errors import InspectionError
@@ -86,9 +87,9 @@ class Watcher(Node):
     """Hears what the system says.
 
     Attributes:
-        captured: Frames that the camera published.
+        captured: Frames whose camera_info was heard.
         first_stamp: Capture time of the first one in seconds.
-        inspected: Frames that got a mask.
+        diagnostics: The newest values of each node by its name, as /diagnostics has them.
         reports: Every DefectReport.
         alarm_delays: For each onset of the alarm, seconds after the report was published.
         info, alarm, recording: The newest state of each kind, or None.
@@ -98,7 +99,6 @@ class Watcher(Node):
         """Subscribes."""
         super().__init__("watcher", namespace=NAMESPACE)
         self.captured = 0
-        self.inspected = 0
         self.first_stamp = 0.0
         self.last_frame = 0.0
         self.reports: list[DefectReport] = []
@@ -106,9 +106,10 @@ class Watcher(Node):
         self.info: DetectorInfo | None = None
         self.alarm: AlarmState | None = None
         self.recording: RecordingState | None = None
+        self.diagnostics: dict[str, dict[str, str]] = {}
         self._finished = 0
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._take_diagnostics, 10)
         self.create_subscription(CameraInfo, "camera_info", self._take_frame, qos.IMAGE)
-        self.create_subscription(Image, "defect_mask", self.take_mask, qos.MASK, raw=True)
         self.create_subscription(DefectReport, "defects", self.reports.append, qos.REPORT)
         self.create_subscription(DetectorInfo, "detector_info", self._take_info, qos.LATCHED)
         self.create_subscription(AlarmState, "alarm", self._take_alarm, qos.LATCHED)
@@ -125,6 +126,12 @@ class Watcher(Node):
             )
             for report in self.reports
         )
+
+    def frame_counts(self) -> dict[str, int]:
+        """Frames by the nodes' own counters, which also know what was not heard here."""
+        captured = self.counted("camera_driver", "frames published")
+        inspected = self.counted("defect_detector", "frames inspected")
+        return {"captured": captured, "inspected": inspected, "dropped": captured - inspected}
 
     def newly_finished(self, *, at_the_end: bool = False) -> list[tuple[int, Event]]:
         """Returns the events that ended since the last call, numbered from 1."""
@@ -173,9 +180,13 @@ class Watcher(Node):
         if self._acknowledge.service_is_ready():
             self._acknowledge.call_async(Trigger.Request())
 
-    def take_mask(self, serialized: bytes) -> None:
-        """Counts a mask."""
-        self.inspected += 1
+    def counted(self, node: str, key: str) -> int:
+        """A counter of a node's diagnostics; 0 where it was not heard."""
+        return int(self.diagnostics.get(f"/{NAMESPACE}/{node}", {}).get(key, 0))
+
+    def _take_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            self.diagnostics[status.hardware_id] = {v.key: v.value for v in status.values}
 
     def _take_frame(self, message: CameraInfo) -> None:
         if self.captured == 0:

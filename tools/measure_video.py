@@ -23,6 +23,7 @@ from sensor_msgs.msg import Image
 
 from weld_inspection.commands import run_command
 from weld_inspection.inspection.preprocessing import resize_mask
+from weld_inspection.nodes import qos
 from weld_inspection.training.clips import Clip
 from weld_inspection.training.metrics import binary_metrics
 
@@ -35,12 +36,11 @@ class MaskWatcher(Watcher):
     def __init__(self) -> None:
         """Subscribes."""
         super().__init__()
+        # Read after the run, so that the run is not slowed.
         self.serialized_masks: list[bytes] = []
-
-    def take_mask(self, serialized: bytes) -> None:
-        """Keeps a mask; it is read after the run, so that the run is not slowed."""
-        super().take_mask(serialized)
-        self.serialized_masks.append(serialized)
+        self.create_subscription(
+            Image, "defect_mask", self.serialized_masks.append, qos.MASK, raw=True
+        )
 
     def masks(self) -> dict[int, np.ndarray]:
         """Masks (h, w) bool by stamp in nanoseconds."""
@@ -90,12 +90,7 @@ def command(arguments: list[str]) -> int:
         watcher.wait_for_bag()
         duration = watcher.last_frame - stamps[0]
     result = {
-        "frames": {
-            "in_video": clip.metadata.frame_count,
-            "captured": watcher.captured,
-            "inspected": watcher.inspected,
-            "dropped": sum(report.frames_dropped for report in watcher.reports),
-        },
+        "frames": {"in_video": clip.metadata.frame_count} | watcher.frame_counts(),
         "windows": {
             "inspected": len(watcher.reports),
             "defective": sum(report.defective for report in watcher.reports),

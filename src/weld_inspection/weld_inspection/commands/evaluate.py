@@ -22,6 +22,9 @@ def command(arguments: list[str]) -> int:
     )
     parser.add_argument("--model", type=Path, required=True, help="a .safetensors file")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of clips")
+    parser.add_argument(
+        "--threshold", type=float, default=0.5, help="probability above which a pixel is defect"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     parser.add_argument("--precision", default="auto", help="auto, fp32 or bf16 (auto)")
     parser.add_argument("--json", type=Path, help="also write the scores to this file")
@@ -30,12 +33,14 @@ def command(arguments: list[str]) -> int:
     from tqdm import tqdm
 
     from weld_inspection.evaluation.evaluate import evaluate
+    from weld_inspection.inspection.decision import DecisionSettings
 
     scores = {}
     for folder in options.data:
         result = evaluate(
             options.model,
             folder,
+            DecisionSettings(threshold=options.threshold),
             device=options.device,
             precision=options.precision,
             progress=partial(tqdm, desc=str(folder), unit="clip", leave=False, disable=None),

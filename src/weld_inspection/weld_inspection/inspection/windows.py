@@ -93,7 +93,7 @@ class FrameWindows:
         length: int,
         *,
         stride: int | None = None,
-        max_frame_gap: float = 0.09,
+        max_frame_gap: float = 0.12,
         on_restart: Callable[[Restart, str], None] | None = None,
     ) -> None:
         """Starts with no frame.

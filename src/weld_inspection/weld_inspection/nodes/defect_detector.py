@@ -88,6 +88,11 @@ class DefectDetector(InspectionNode):
 
     def open(self) -> None:
         """Loads the model and creates the publishers."""
+        # Before the model, which takes seconds: by the first report those who listen are matched.
+        self._mask_publisher = self._publish_on(Image, "defect_mask", qos.MASK)
+        self._report_publisher = self._publish_on(DefectReport, "defects", qos.REPORT)
+        self._overlay_publisher = self._publish_on(Image, "overlay", qos.OVERLAY)
+        self._info_publisher = self._publish_on(DetectorInfo, "detector_info", qos.LATCHED)
         parameters = self._listener.get_params()
         folder = Path(get_package_share_directory("weld_inspection")) / "models"
         if parameters.model:
@@ -103,10 +108,6 @@ class DefectDetector(InspectionNode):
                 stride=parameters.stride or None,
             )
             self.get_logger().info(why)
-        self._mask_publisher = self._publish_on(Image, "defect_mask", qos.MASK)
-        self._report_publisher = self._publish_on(DefectReport, "defects", qos.REPORT)
-        self._overlay_publisher = self._publish_on(Image, "overlay", qos.OVERLAY)
-        self._info_publisher = self._publish_on(DetectorInfo, "detector_info", qos.LATCHED)
 
     def start(self) -> None:
         """Starts the inspection."""

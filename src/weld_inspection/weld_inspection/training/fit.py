@@ -98,7 +98,7 @@ class EpochReport(Callback):
         epoch = trainer.current_epoch + 1
         seconds = time.monotonic() - self.began
         facts = {
-            "config": module.config.to_dict(),
+            "config": _without_folders(module.config),
             "epochs": epoch,
             "steps": trainer.global_step,
             "seconds": round(seconds),
@@ -109,6 +109,16 @@ class EpochReport(Callback):
             file.write(json.dumps({"epoch": epoch, "seconds": round(seconds)} | metrics) + "\n")
         shown = " ".join(f"{name}={value}" for name, value in sorted(metrics.items()))
         print(f"epoch {epoch}/{trainer.max_epochs} {seconds:.0f} s {shown}", flush=True)
+
+
+def _without_folders(config: TrainingConfig) -> dict:
+    """The numbers of a training for its model file: names of data, not where they lie."""
+    values = config.to_dict()
+    del values["out"]
+    for name in ("data", "validation"):
+        values[name] = [Path(folder).name for folder in values[name]]
+    values["start_from"] = Path(config.start_from).name
+    return values
 
 
 def _prepare_folder(out: Path, resume: bool) -> Path | None:
