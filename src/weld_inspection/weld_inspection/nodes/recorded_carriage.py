@@ -9,7 +9,7 @@ from sensor_msgs.msg import CameraInfo
 
 from weld_inspection.camera.recorded_carriage import RecordedCarriage
 from weld_inspection.nodes import qos
-from weld_inspection.nodes.camera_messages import NANOSECONDS
+from weld_inspection.nodes.defect_messages import to_nanoseconds
 from weld_inspection.nodes.inspection_node import InspectionNode, run_node
 from weld_inspection.recorded_carriage_parameters import recorded_carriage_parameters
 from weld_interfaces.msg import CarriageState
@@ -66,8 +66,7 @@ class RecordedCarriageNode(InspectionNode):
         self._carriage = None
 
     def _follow(self, message: CameraInfo) -> None:
-        stamp = message.header.stamp
-        for state in self._carriage.follow(stamp.sec * NANOSECONDS + stamp.nanosec):
+        for state in self._carriage.follow(to_nanoseconds(message.header.stamp)):
             self._publisher.publish(state)
             self._published += 1
 

@@ -9,7 +9,8 @@ from sensor_msgs.msg import CameraInfo
 
 from weld_inspection.camera.carriage import CarriagePoint, SimulatedCarriage
 from weld_inspection.nodes import qos
-from weld_inspection.nodes.camera_messages import NANOSECONDS, to_header
+from weld_inspection.nodes.camera_messages import to_header
+from weld_inspection.nodes.defect_messages import to_nanoseconds
 from weld_inspection.nodes.inspection_node import InspectionNode, run_node
 from weld_inspection.simulated_carriage_parameters import simulated_carriage_parameters
 from weld_inspection.simulation.weld import SimulatedWeld
@@ -77,8 +78,7 @@ class SimulatedCarriageNode(InspectionNode):
         self._last = None
 
     def _follow(self, message: CameraInfo) -> None:
-        stamp = message.header.stamp
-        for point in self._carriage.follow(stamp.sec * NANOSECONDS + stamp.nanosec):
+        for point in self._carriage.follow(to_nanoseconds(message.header.stamp)):
             self._last = point
             self._publisher.publish(
                 CarriageState(
