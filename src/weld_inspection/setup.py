@@ -72,7 +72,7 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
-            *(f"{node} = {NAME}.nodes.{node}:main" for node in NODES),
+            *(f"{node} = {NAME}.nodes.programs:{node}" for node in NODES),
             *(f"{command} = {NAME}.commands.{command}:main" for command in COMMANDS),
         ],
     },
