@@ -10,6 +10,7 @@ from mcap_ros2.reader import read_ros2_messages
 from sensor_msgs.msg import Image
 
 from weld_inspection.nodes import qos
+from weld_inspection.stamps import to_nanoseconds
 from weld_interfaces.msg import AlarmState, DefectReport, DetectorInfo, RecordingState
 
 DOMAIN_ID = 45
@@ -39,10 +40,6 @@ def parameters(tmp_path) -> Path:
     file = tmp_path / "parameters.yaml"
     file.write_text(yaml.safe_dump(values))
     return file
-
-
-def stamp(time):
-    return time.sec * 1_000_000_000 + time.nanosec
 
 
 def pixels(message):
@@ -97,11 +94,11 @@ def test_a_weld_is_inspected_alarmed_and_bagged_and_the_bag_gives_the_same(
     bag = min(file.parent for file in bags.glob("*/metadata.yaml"))
     recorded = read_bag(bag)
     assert set(recorded) == TOPICS
-    stamps = [stamp(message.header.stamp) for message in recorded["/weld/image_raw"]]
+    stamps = [to_nanoseconds(message.header.stamp) for message in recorded["/weld/image_raw"]]
     assert stamps == sorted(set(stamps))
-    assert stamps[0] <= stamp(cause.window_start)
-    assert stamp(cause.window_end) <= stamps[-1]
-    masks = {stamp(m.header.stamp): pixels(m) for m in recorded["/weld/defect_mask"]}
+    assert stamps[0] <= to_nanoseconds(cause.window_start)
+    assert to_nanoseconds(cause.window_end) <= stamps[-1]
+    masks = {to_nanoseconds(m.header.stamp): pixels(m) for m in recorded["/weld/defect_mask"]}
     assert set(masks) <= set(stamps)
 
     again_masks = graph.collect(Image, "/again/defect_mask", qos.MASK)
@@ -115,21 +112,21 @@ def test_a_weld_is_inspected_alarmed_and_bagged_and_the_bag_gives_the_same(
         alarm="false",
     )
     graph.wait_for_output(replay, "source ended", PATIENCE)
-    last = stamp(recorded["/weld/defects"][-1].window_end)
+    last = to_nanoseconds(recorded["/weld/defects"][-1].window_end)
     graph.wait_for(
-        lambda: again_reports and stamp(again_reports[-1].window_end) >= last,
+        lambda: again_reports and to_nanoseconds(again_reports[-1].window_end) >= last,
         PATIENCE,
         "the last report of the replay",
     )
     # A busy machine may drop a window in one of the runs; what both inspected is the same.
-    again = {stamp(m.header.stamp): pixels(m) for m in again_masks}
+    again = {to_nanoseconds(m.header.stamp): pixels(m) for m in again_masks}
     both = sorted(set(masks) & set(again))
     assert len(both) >= 10
     assert any(masks[s].any() for s in both)
     for s in both:
         assert np.array_equal(masks[s], again[s])
-    first = {stamp(r.window_end): facts(r) for r in recorded["/weld/defects"]}
-    second = {stamp(r.window_end): facts(r) for r in again_reports}
+    first = {to_nanoseconds(r.window_end): facts(r) for r in recorded["/weld/defects"]}
+    second = {to_nanoseconds(r.window_end): facts(r) for r in again_reports}
     common = set(first) & set(second)
     assert common and any(first[s][0] for s in common)
     assert {s: first[s] for s in common} == {s: second[s] for s in common}

@@ -24,10 +24,9 @@ from sensor_msgs.msg import Image
 from weld_inspection.commands import run_command
 from weld_inspection.inspection.preprocessing import resize_mask
 from weld_inspection.nodes import qos
+from weld_inspection.stamps import NANOSECONDS, to_nanoseconds
 from weld_inspection.training.clips import Clip
 from weld_inspection.training.metrics import binary_metrics
-
-NANOSECONDS = 1_000_000_000
 
 
 class MaskWatcher(Watcher):
@@ -48,8 +47,7 @@ class MaskWatcher(Watcher):
         for serialized in self.serialized_masks:
             message = deserialize_message(serialized, Image)
             pixels = np.asarray(message.data, np.uint8).reshape(message.height, message.width)
-            stamp = message.header.stamp
-            masks[stamp.sec * NANOSECONDS + stamp.nanosec] = pixels > 0
+            masks[to_nanoseconds(message.header.stamp)] = pixels > 0
         return masks
 
 

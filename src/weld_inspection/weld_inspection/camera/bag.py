@@ -15,11 +15,11 @@ from rosbags.typesys.store import Typestore
 from weld_inspection.camera.recording import RecordedImage, Recording
 from weld_inspection.camera.source import CameraError
 from weld_inspection.inspection.camera_image import CameraImage, ImageError
+from weld_inspection.stamps import NANOSECONDS, to_nanoseconds
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 DEFAULT_TOPIC_ENDING = "image_raw"
 RATE_SAMPLES = 11  # messages from whose stamps the frame rate is taken
-NANOSECONDS = 1_000_000_000
 _DAMAGE = (ReaderError, SerdeError, sqlite3.Error, OSError)
 
 
@@ -143,6 +143,6 @@ class Bag(Recording):
             height=message.height,
             step=message.step,
             encoding=message.encoding,
-            stamp_ns=message.header.stamp.sec * NANOSECONDS + message.header.stamp.nanosec,
+            stamp_ns=to_nanoseconds(message.header.stamp),
             is_bigendian=bool(message.is_bigendian),
         )

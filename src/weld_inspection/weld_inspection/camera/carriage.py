@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from weld_inspection.simulation.weld import SimulatedWeld
+from weld_inspection.stamps import NANOSECONDS
 
-NANOSECONDS = 1_000_000_000
 # The simulated camera skips no frame: a longer step of its stamps, or one back, is its clock's.
-LONGEST_STEP_NS = 1_000_000_000
+LONGEST_STEP_NS = NANOSECONDS
 
 
 @dataclass(frozen=True, slots=True)

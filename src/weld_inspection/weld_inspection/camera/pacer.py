@@ -3,10 +3,11 @@
 import threading
 
 from weld_inspection.camera.clock import Clock
+from weld_inspection.stamps import NANOSECONDS
 
 # Beyond this the nominal times are given up and begun anew: the machine slept, or somebody set
 # the clock. Below it frames hurry until they are on time again and none is skipped.
-GIVE_UP_NS = 1_000_000_000
+GIVE_UP_NS = NANOSECONDS
 
 
 class Pacer:

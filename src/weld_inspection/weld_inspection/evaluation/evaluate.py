@@ -19,7 +19,7 @@ from weld_inspection.inspection.engine import InferenceEngine
 from weld_inspection.inspection.inspector import Inspector, WindowResult
 from weld_inspection.inspection.preprocessing import resize_mask
 from weld_inspection.inspection.seam import CarriagePositions, SeamGeometry
-from weld_inspection.inspection.windows import NANOSECONDS
+from weld_inspection.stamps import NANOSECONDS
 from weld_inspection.training.clips import Clip, open_clips
 from weld_inspection.training.metrics import binary_metrics
 

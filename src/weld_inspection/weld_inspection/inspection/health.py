@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from weld_inspection.inspection.statistics import InspectionStatistics
-from weld_inspection.inspection.windows import NANOSECONDS, FrameWindows
+from weld_inspection.inspection.windows import FrameWindows
+from weld_inspection.stamps import NANOSECONDS
 
 # A camera this long without a frame is told of (s).
 SILENCE = 2.0

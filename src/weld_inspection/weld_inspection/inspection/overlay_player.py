@@ -9,7 +9,7 @@ import numpy as np
 from weld_inspection.inspection.bounded_queue import BoundedQueue
 from weld_inspection.inspection.inspector import InspectedFrame, WindowResult
 from weld_inspection.inspection.overlay import draw_overlay
-from weld_inspection.inspection.windows import NANOSECONDS
+from weld_inspection.stamps import NANOSECONDS
 
 # Longest wait between two frames (s): whatever the stamps say, the picture goes on.
 MAX_WAIT = 0.2

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from weld_inspection.errors import InspectionError
-from weld_inspection.inspection.windows import NANOSECONDS
+from weld_inspection.stamps import NANOSECONDS
 
 # States kept: 40 s of a carriage that reports at 50 Hz, far longer than a frame waits.
 MAX_STATES = 2000

@@ -6,7 +6,7 @@ from statistics import median
 
 from weld_inspection.inspection.regions import Region
 from weld_inspection.inspection.seam import SeamGeometry
-from weld_inspection.inspection.windows import NANOSECONDS
+from weld_inspection.stamps import NANOSECONDS
 
 # A defect that is not seen for this long has left, or comes back as another (s).
 MAX_AGE = 2.0

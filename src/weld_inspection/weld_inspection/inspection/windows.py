@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from weld_inspection.errors import InspectionError
+from weld_inspection.stamps import NANOSECONDS
 
-NANOSECONDS = 1_000_000_000
 # A step of the stamps that is longer than this is a clock that was set or a source that paused:
 # how many frames a camera would have taken in it says nothing about frames lost on the way.
 CLOCK_JUMP_NS = 10 * NANOSECONDS

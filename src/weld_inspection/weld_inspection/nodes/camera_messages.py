@@ -9,8 +9,7 @@ from std_msgs.msg import Header
 
 from weld_inspection.camera.calibration import Calibration
 from weld_inspection.camera.frame import Frame
-
-NANOSECONDS = 1_000_000_000
+from weld_inspection.stamps import NANOSECONDS
 
 
 def to_header(stamp_ns: int, frame_id: str) -> Header:

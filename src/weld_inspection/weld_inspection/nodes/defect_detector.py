@@ -29,15 +29,15 @@ from weld_inspection.inspection.overlay_player import OverlayPlayer
 from weld_inspection.inspection.pipeline import InspectionPipeline, Trouble
 from weld_inspection.inspection.seam import CarriagePositions, SeamGeometry
 from weld_inspection.inspection.statistics import InspectionStatistics
-from weld_inspection.inspection.windows import NANOSECONDS, FrameWindows, Restart
+from weld_inspection.inspection.windows import FrameWindows, Restart
 from weld_inspection.nodes import qos
 from weld_inspection.nodes.defect_messages import (
     to_camera_image,
     to_image,
-    to_nanoseconds,
     to_report,
 )
 from weld_inspection.nodes.inspection_node import InspectionNode, run_node
+from weld_inspection.stamps import NANOSECONDS, to_nanoseconds
 from weld_interfaces.msg import CarriageState, DefectReport, DetectorInfo
 
 DESCRIPTION = """\

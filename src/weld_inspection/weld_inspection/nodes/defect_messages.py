@@ -9,17 +9,12 @@ from std_msgs.msg import Header
 from weld_inspection.inspection.camera_image import CameraImage
 from weld_inspection.inspection.inspector import WindowResult
 from weld_inspection.inspection.regions import Region
-from weld_inspection.inspection.windows import NANOSECONDS
+from weld_inspection.stamps import NANOSECONDS, to_nanoseconds
 from weld_interfaces.msg import DefectRegion, DefectReport
 
 # What builtin_interfaces/Duration holds (s): a recording replayed by another clock may be older.
 MAX_SECONDS = 2**31 - 1
 TYPES = get_typestore(Stores.ROS2_JAZZY)
-
-
-def to_nanoseconds(stamp: Time) -> int:
-    """Returns a message's stamp in nanoseconds."""
-    return stamp.sec * NANOSECONDS + stamp.nanosec
 
 
 def to_time(stamp_ns: int) -> Time:

@@ -1,7 +1,7 @@
 """The nodes' programs: what `ros2 run weld_inspection NODE` calls.
 
-A node's module takes seconds to load (torch, OpenCV, ROS messages), and Python would answer a Ctrl-C
-in that time with a traceback of whatever was being imported.
+A node's module takes seconds to load (torch, OpenCV, ROS messages), and Python would answer a
+Ctrl-C in that time with a traceback of whatever was being imported.
 """
 
 import os

@@ -9,9 +9,9 @@ from sensor_msgs.msg import CameraInfo
 
 from weld_inspection.camera.recorded_carriage import RecordedCarriage
 from weld_inspection.nodes import qos
-from weld_inspection.nodes.defect_messages import to_nanoseconds
 from weld_inspection.nodes.inspection_node import InspectionNode, run_node
 from weld_inspection.recorded_carriage_parameters import recorded_carriage_parameters
+from weld_inspection.stamps import to_nanoseconds
 from weld_interfaces.msg import CarriageState
 
 DESCRIPTION = """Publishes the carriage_state of a bag while camera_driver plays the bag's images.

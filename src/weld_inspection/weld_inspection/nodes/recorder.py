@@ -23,10 +23,11 @@ from weld_inspection.recording.disk import DiskBudget
 from weld_inspection.recording.events import EventRecorder
 from weld_inspection.recording.message import RecordedMessage, header_stamp_ns
 from weld_inspection.recording.report import Report
-from weld_inspection.recording.rules import NANOSECONDS, RecordingRules
+from weld_inspection.recording.rules import RecordingRules
 from weld_inspection.recording.topics import RecordedTopic, Role
 from weld_inspection.recording.window_grid import Window
 from weld_inspection.recording.writer import BagWriter, Severity, WriterStatus
+from weld_inspection.stamps import NANOSECONDS, to_nanoseconds
 from weld_interfaces.msg import (
     AlarmState,
     CarriageState,
@@ -197,7 +198,7 @@ class Recorder(InspectionNode):
         frames = len(message.frame_defect_pixels)
         info = self._detector_info
         report = Report(
-            window=Window(_nanoseconds(message.window_start), _nanoseconds(message.window_end)),
+            window=Window(to_nanoseconds(message.window_start), to_nanoseconds(message.window_end)),
             defective=message.defective,
             stride=info.stride if info is not None and info.stride else frames,
             defect_pixels=message.defect_pixels,
@@ -372,10 +373,6 @@ def _recorded_topic(
 def _with_topic(callback: Callable[[bytes, str], None], topic: str) -> Callable[[bytes], None]:
     """A subscription's callback that tells the topic, too."""
     return lambda data: callback(data, topic)
-
-
-def _nanoseconds(stamp) -> int:
-    return stamp.sec * NANOSECONDS + stamp.nanosec
 
 
 def main() -> int:

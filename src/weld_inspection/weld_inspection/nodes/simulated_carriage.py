@@ -10,10 +10,10 @@ from sensor_msgs.msg import CameraInfo
 from weld_inspection.camera.carriage import CarriagePoint, SimulatedCarriage
 from weld_inspection.nodes import qos
 from weld_inspection.nodes.camera_messages import to_header
-from weld_inspection.nodes.defect_messages import to_nanoseconds
 from weld_inspection.nodes.inspection_node import InspectionNode, run_node
 from weld_inspection.simulated_carriage_parameters import simulated_carriage_parameters
 from weld_inspection.simulation.weld import SimulatedWeld
+from weld_inspection.stamps import to_nanoseconds
 from weld_interfaces.msg import CarriageState
 
 DESCRIPTION = """Says where the simulated camera is along its simulated weld.

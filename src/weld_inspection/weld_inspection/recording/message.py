@@ -4,6 +4,7 @@ import struct
 from dataclasses import dataclass
 
 from weld_inspection.recording.errors import RecordingError
+from weld_inspection.stamps import NANOSECONDS
 
 # CDR: two bytes of representation (odd: little endian), two of options, then the message. Where the
 # message starts with a std_msgs/Header, its stamp comes first: int32 sec, uint32 nanosec.
@@ -44,4 +45,4 @@ def header_stamp_ns(data: bytes) -> int:
         raise RecordingError(f"a message of {len(data)} bytes has no header")
     order = "<" if data[1] & 1 else ">"
     seconds, nanoseconds = struct.unpack(f"{order}iI", data[_STAMP_BEGIN:_STAMP_END])
-    return seconds * 1_000_000_000 + nanoseconds
+    return seconds * NANOSECONDS + nanoseconds

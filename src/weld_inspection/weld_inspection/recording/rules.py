@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-NANOSECONDS = 1_000_000_000
+from weld_inspection.stamps import NANOSECONDS
+
 # The ring outlasts pre-roll and the detector's delay by this much, for whole windows.
 RING_MARGIN_NS = NANOSECONDS
 

@@ -14,8 +14,8 @@ from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.camera_image import CameraImage
 from weld_inspection.inspection.overlay import draw_overlay
 from weld_inspection.inspection.regions import Region
+from weld_inspection.stamps import to_nanoseconds
 
-NANOSECONDS = 1_000_000_000
 FRAME_RATE = 20.0  # Hz of the overlay video, the paper's camera
 CODEC = "mp4v"
 SHEET_COLUMNS = 3
@@ -49,7 +49,7 @@ class EvidenceFrame:
         Regions are labelled on the window's last frame alone, to which their places belong.
         """
         regions = []
-        if self.report is not None and self.stamp_ns == _nanoseconds(self.report.window_end):
+        if self.report is not None and self.stamp_ns == to_nanoseconds(self.report.window_end):
             regions = [_region(region) for region in self.report.regions]
         return draw_overlay(
             self.image, self.mask, regions, defective=self.defective, caption=caption
@@ -74,11 +74,11 @@ def read_evidence(bag: Path) -> Iterator[EvidenceFrame]:
                 if connection.topic.endswith("/defects"):
                     reports.append(message)
                 else:
-                    masks[_nanoseconds(message.header.stamp)] = _pixels(message)
+                    masks[to_nanoseconds(message.header.stamp)] = _pixels(message)
             nothing = np.zeros((1, 1), np.uint8)
             for connection, _, data in reader.messages(_ending(reader, "/image_raw")):
                 message = reader.deserialize(data, connection.msgtype)
-                stamp_ns = _nanoseconds(message.header.stamp)
+                stamp_ns = to_nanoseconds(message.header.stamp)
                 yield EvidenceFrame(
                     _camera_image(message).to_bgr(),
                     masks.get(stamp_ns, nothing),
@@ -156,7 +156,7 @@ def _strongest(frames: Iterator[EvidenceFrame]) -> Iterator[EvidenceFrame]:
             if best is not None and frame.report is not None:
                 yield best
                 best = None
-        elif frame.stamp_ns == _nanoseconds(frame.report.window_end) and (
+        elif frame.stamp_ns == to_nanoseconds(frame.report.window_end) and (
             best is None or frame.report.defect_pixels > best.report.defect_pixels
         ):
             best = frame
@@ -171,13 +171,9 @@ def _ending(reader: AnyReader, *endings: str) -> list:
 def _covering(reports: list[Any], stamp_ns: int) -> Any:
     """The first report whose window holds the stamp, or None."""
     for report in reports:
-        if _nanoseconds(report.window_start) <= stamp_ns <= _nanoseconds(report.window_end):
+        if to_nanoseconds(report.window_start) <= stamp_ns <= to_nanoseconds(report.window_end):
             return report
     return None
-
-
-def _nanoseconds(stamp: Any) -> int:
-    return stamp.sec * NANOSECONDS + stamp.nanosec
 
 
 def _camera_image(message: Any) -> CameraImage:
@@ -187,7 +183,7 @@ def _camera_image(message: Any) -> CameraImage:
         height=message.height,
         step=message.step,
         encoding=message.encoding,
-        stamp_ns=_nanoseconds(message.header.stamp),
+        stamp_ns=to_nanoseconds(message.header.stamp),
         is_bigendian=bool(message.is_bigendian),
     )
 
