@@ -120,13 +120,13 @@ def print_events(watcher: Watcher, *, at_the_end: bool = False) -> None:
     for number, event in watcher.newly_finished(at_the_end=at_the_end):
         began = seconds(watcher.reports[event.first].window_start)
         began -= seconds(watcher.reports[0].window_start)
-        delay = "no alarm"
-        if number <= len(watcher.alarm_delays):
-            delay = f"alarm after {watcher.alarm_delays[number - 1] * 1e3:.0f} ms"
+        delay = watcher.alarm_delay(event)
+        # One alarm lasts until as many sound windows came in a row as its hysteresis asks for.
+        alarm = "alarm as before" if delay is None else f"alarm after {delay * 1e3:.0f} ms"
         bag = watcher.recording.bag if watcher.recording else ""
         print(
             f"  {began:6.1f} s  event {number:2d}  {place(event)}  sure {event.confidence:.2f}  "
-            f"{delay}  bag {Path(bag).name or 'none'}",
+            f"{alarm}  bag {Path(bag).name or 'none'}",
             flush=True,
         )
         watcher.acknowledge_alarm()
@@ -161,7 +161,7 @@ def summarise(
         "events": len(watcher.events()),
         "alarm": {
             "onsets": len(watcher.alarm_delays),
-            "after_report_ms": [round(delay * 1e3, 1) for delay in watcher.alarm_delays],
+            "after_report_ms": [round(delay * 1e3, 1) for delay in watcher.alarm_delays.values()],
             "speaker": watcher.alarm.speaker if watcher.alarm else None,
         },
         "report_latency_ms": {

@@ -91,7 +91,8 @@ class Watcher(Node):
         first_stamp: Capture time of the first one in seconds.
         diagnostics: The newest values of each node by its name, as /diagnostics has them.
         reports: Every DefectReport.
-        alarm_delays: For each onset of the alarm, seconds after the report was published.
+        alarm_delays: For each onset of the alarm, by the sequence of the report that caused it:
+            seconds after that report was published.
         info, alarm, recording: The newest state of each kind, or None.
     """
 
@@ -102,7 +103,7 @@ class Watcher(Node):
         self.first_stamp = 0.0
         self.last_frame = 0.0
         self.reports: list[DefectReport] = []
-        self.alarm_delays: list[float] = []
+        self.alarm_delays: dict[int, float] = {}
         self.info: DetectorInfo | None = None
         self.alarm: AlarmState | None = None
         self.recording: RecordingState | None = None
@@ -126,6 +127,13 @@ class Watcher(Node):
             )
             for report in self.reports
         )
+
+    def alarm_delay(self, event: Event) -> float | None:
+        """Seconds from an event's report to the alarm it raised; None if it raised none anew."""
+        for report in self.reports[event.first : event.last + 1]:
+            if report.sequence in self.alarm_delays:
+                return self.alarm_delays[report.sequence]
+        return None
 
     def frame_counts(self) -> dict[str, int]:
         """Frames by the nodes' own counters, which also know what was not heard here."""
@@ -202,7 +210,7 @@ class Watcher(Node):
         if message.state == AlarmState.ACTIVE and before != AlarmState.ACTIVE:
             report = message.cause
             published = seconds(report.header.stamp) + seconds(report.latency)
-            self.alarm_delays.append(seconds(message.header.stamp) - published)
+            self.alarm_delays[report.sequence] = seconds(message.header.stamp) - published
         self.alarm = message
 
     def _take_recording(self, message: RecordingState) -> None:

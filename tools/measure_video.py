@@ -99,7 +99,7 @@ def command(arguments: list[str]) -> int:
         },
         **scores(watcher, clip),
         "alarm_onsets": len(watcher.alarm_delays),
-        "alarm_after_report_ms": [round(delay * 1e3, 1) for delay in watcher.alarm_delays],
+        "alarm_after_report_ms": [round(delay * 1e3, 1) for delay in watcher.alarm_delays.values()],
         "bags": len(finished_bags(output / "bags")),
         "latency_ms": {
             f"p{level}": round(
