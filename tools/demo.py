@@ -121,8 +121,8 @@ def print_events(watcher: Watcher, *, at_the_end: bool = False) -> None:
         began = seconds(watcher.reports[event.first].window_start)
         began -= seconds(watcher.reports[0].window_start)
         delay = watcher.alarm_delay(event)
-        # One alarm lasts until as many sound windows came in a row as its hysteresis asks for.
-        alarm = "alarm as before" if delay is None else f"alarm after {delay * 1e3:.0f} ms"
+        # An alarm stands until as many sound windows came in a row as its hysteresis asks for.
+        alarm = "no new alarm" if delay is None else f"alarm after {delay * 1e3:.0f} ms"
         bag = watcher.recording.bag if watcher.recording else ""
         print(
             f"  {began:6.1f} s  event {number:2d}  {place(event)}  sure {event.confidence:.2f}  "

@@ -13,14 +13,9 @@ PACKAGE = Path(__file__).resolve().parent
 WORKSPACE = PACKAGE.parents[1]
 SHARED_FOLDERS = ("launch", "config", "models")
 
-NODES = (
-    "camera_driver",
-    "defect_detector",
-    "alarm",
-    "recorder",
-    "simulated_carriage",
-    "recorded_carriage",
-)
+sys.path.insert(0, str(PACKAGE))  # a build's own folder need not be the package's
+from weld_inspection.nodes.programs import NODES  # noqa: E402
+
 COMMANDS = ("train", "make_dataset", "evaluate")
 
 
