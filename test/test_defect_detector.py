@@ -345,7 +345,12 @@ def test_thresholds_change_at_run_time_within_their_bounds(bench):
         assert name in result.reason
     assert bench.set_parameter("pixel_threshold", 100_000).successful
     bench.graph.wait_for(lambda: bench.infos[-1].pixel_threshold == 100_000)
-    assert bench.infos[-1].active and bench.infos[-1].threshold == 0.5
+    own = bench.infos[-1].threshold
+    assert bench.infos[-1].active and own == 0.5
+    assert bench.set_parameter("threshold", 0.25).successful
+    bench.graph.wait_for(lambda: bench.infos[-1].threshold == 0.25)
+    assert bench.set_parameter("threshold", 0.0).successful
+    bench.graph.wait_for(lambda: bench.infos[-1].threshold == own)
     bench.show(range(10))
     bench.wait_for(reports=1)
     assert bench.reports[0].pixel_threshold == 100_000

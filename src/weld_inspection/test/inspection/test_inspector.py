@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,6 +72,29 @@ def test_regions_come_largest_first_each_defect_from_its_last_frame(brightness_e
         (2, 12800, 9 * PERIOD),
         (1, 6400, 4 * PERIOD),
     ]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(0, 75), st.integers(0, 3)), max_size=3),
+        min_size=20,
+        max_size=20,
+    )
+)
+def test_regions_follow_from_the_window_alone(brightness_engine, shown):
+    """What was seen before changes the numbers of defects, not which regions are reported."""
+    boxes = [[(16 * x, 170 * y, 80, 80) for x, y in frame] for frame in shown]
+    carriage = CarriagePositions()
+    carriage.add(0, 0.0, SPEED)
+    carriage.add(20 * PERIOD, 20 * PERIOD / 1e9 * SPEED, SPEED)
+    told = []
+    for first in (0, 10):
+        inspector = Inspector(brightness_engine(), carriage=carriage)
+        images = [picture(*frame) for frame in boxes[first:]]
+        last = run(inspector, images, first=first)[-1]
+        told.append([replace(region, track_id=0) for region in last.regions])
+    assert told[0] == told[1]
 
 
 def test_thresholds_hold_from_the_next_window_on(brightness_engine):

@@ -75,7 +75,9 @@ def test_player_shows_every_frame_in_order():
             done.set()
 
     frames = tuple(
-        InspectedFrame(k * 10_000_000, mask_of(), (), math.nan, k, GRAY if k != 1 else None)
+        InspectedFrame(
+            k * 10_000_000, mask_of(), (), math.nan, math.nan, k, GRAY if k != 1 else None
+        )
         for k in range(4)
     )
     result = WindowResult(frames, 0, 1, False, 0, (), 1000, 0.0, (), 0, 0.0, None, 1280, 720)

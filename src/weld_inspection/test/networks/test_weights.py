@@ -33,8 +33,29 @@ def test_round_trip(saved):
         assert torch.equal(model.network(frames), network(frames))
     assert model.config == CONFIG
     assert model.training == {"seed": 7}
+    assert model.threshold == 0.5
     assert model.model_id == f"small.safetensors-{file_hash(path)}"
     assert not list(path.parent.glob("*.unfinished"))
+
+
+def test_file_can_be_read_by_whom_the_folder_lets(saved, tmp_path):
+    other = tmp_path / "other"
+    other.touch()
+    assert saved[0].stat().st_mode == other.stat().st_mode
+
+
+def test_threshold_comes_back(saved):
+    path, network = saved
+    save_model(path, network, threshold=0.15)
+    assert load_model(path).threshold == 0.15
+
+
+@pytest.mark.parametrize("threshold", ["0", "1", "nan", "high"])
+def test_threshold_that_is_none(saved, threshold):
+    path, _ = saved
+    rewrite(path, threshold=threshold)
+    with pytest.raises(ModelError, match="threshold"):
+        load_model(path)
 
 
 def test_absent_file(tmp_path):

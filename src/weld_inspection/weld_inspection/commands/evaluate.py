@@ -2,13 +2,17 @@
 
 import argparse
 import json
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from weld_inspection.commands import run_command
 
-EXAMPLES = """example:
+EXAMPLES = """examples:
   evaluate --model models/bi_crrn_e.safetensors --data clips/automatic clips/held_aside
+  # the decision threshold of a new model, from clips that it neither learned from nor is judged by
+  evaluate --model model.safetensors --data clips/tune --tune
 """
 
 
@@ -22,31 +26,45 @@ def command(arguments: list[str]) -> int:
     )
     parser.add_argument("--model", type=Path, required=True, help="a .safetensors file")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of clips")
-    parser.add_argument(
-        "--threshold", type=float, default=0.5, help="probability above which a pixel is defect"
+    decision = parser.add_mutually_exclusive_group()
+    decision.add_argument(
+        "--threshold", type=float, help="probability above which a pixel is defect (the model's)"
+    )
+    decision.add_argument(
+        "--tune",
+        action="store_true",
+        help="score many thresholds, write the best by F1 of windows and pixels into the model",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     parser.add_argument("--precision", default="auto", help="auto, fp32 or bf16 (auto)")
     parser.add_argument("--json", type=Path, help="also write the scores to this file")
     options = parser.parse_args(arguments)
+    (_tune if options.tune else _score)(options)
+    return 0
+
+
+def _score(options: argparse.Namespace) -> None:
+    """Scores the model on each folder with one threshold."""
     # Imported here: --help and wrong options answer without loading torch.
     from tqdm import tqdm
 
     from weld_inspection.evaluation.evaluate import evaluate
-    from weld_inspection.inspection.decision import DecisionSettings
 
     scores = {}
     for folder in options.data:
         result = evaluate(
             options.model,
             folder,
-            DecisionSettings(threshold=options.threshold),
+            options.threshold,
             device=options.device,
             precision=options.precision,
             progress=partial(tqdm, desc=str(folder), unit="clip", leave=False, disable=None),
         )
         scores[str(folder)] = result.to_dict()
-        print(f"{folder}: {result.windows} windows, {result.minutes:.1f} min")
+        print(
+            f"{folder}: {result.windows} windows, {result.minutes:.1f} min, "
+            f"threshold {result.threshold:g}"
+        )
         for name, values in (("pixels", result.pixel), ("windows", result.window)):
             print(f"  {name:8s}", "  ".join(f"{key} {value:.4f}" for key, value in values.items()))
         if result.planted:
@@ -55,9 +73,43 @@ def command(arguments: list[str]) -> int:
                 f"{result.false_events} false events "
                 f"({result.false_events / result.minutes:.2f} a minute)"
             )
-    if options.json:
-        options.json.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
-    return 0
+    _write_json(options.json, scores)
+
+
+def _tune(options: argparse.Namespace) -> None:
+    """Finds the model's threshold on all folders together, and writes it into the model."""
+    from tqdm import tqdm
+
+    from weld_inspection.evaluation.threshold import (
+        best_threshold,
+        score_thresholds,
+        store_threshold,
+    )
+
+    scores = score_thresholds(
+        options.model,
+        options.data,
+        device=options.device,
+        precision=options.precision,
+        progress=partial(tqdm, unit="window", leave=False, disable=None),
+    )
+    print("threshold  pixel precision  recall      F1  window precision  recall      F1")
+    for score in scores:
+        pixel, window = score.pixel, score.window
+        print(
+            f"{score.threshold:9.2f}{pixel['precision']:17.4f}{pixel['recall']:8.4f}"
+            f"{pixel['f1']:8.4f}{window['precision']:18.4f}{window['recall']:8.4f}"
+            f"{window['f1']:8.4f}"
+        )
+    best = best_threshold(scores)
+    model_id = store_threshold(options.model, best.threshold)
+    print(f"threshold {best.threshold:g} written to {options.model}, now {model_id}")
+    _write_json(options.json, [asdict(score) for score in scores])
+
+
+def _write_json(path: Path | None, scores: Any) -> None:
+    if path:
+        path.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
 
 
 def main() -> None:

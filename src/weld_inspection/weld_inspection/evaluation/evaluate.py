@@ -33,6 +33,7 @@ class Evaluation:
     Attributes:
         pixel: accuracy, precision, recall and F1 over all pixels, eq. (8).
         window: The same over windows, eq. (9) on the masks found against eq. (9) on the true ones.
+        threshold: Probability above which a pixel was taken for a defect.
         windows: Windows inspected.
         minutes: Time that the clips show.
         planted: Defects that lie in view somewhere in their clip; 0 where clips know none.
@@ -42,6 +43,7 @@ class Evaluation:
 
     pixel: dict[str, float]
     window: dict[str, float]
+    threshold: float
     windows: int
     minutes: float
     planted: int
@@ -56,7 +58,7 @@ class Evaluation:
 def evaluate(
     model: Path,
     folder: Path,
-    settings: DecisionSettings | None = None,
+    threshold: float | None = None,
     *,
     device: str = "auto",
     precision: str = "auto",
@@ -67,7 +69,7 @@ def evaluate(
     Args:
         model: Weights, see `networks.weights`.
         folder: Clips, see `training.clips`.
-        settings: Thresholds; the paper's by default.
+        threshold: Probability above which a pixel is defect; the model's own by default.
         device: As for InferenceEngine.
         precision: As for InferenceEngine.
         progress: Wraps the list of clips to show progress, such as `tqdm.tqdm`.
@@ -75,8 +77,10 @@ def evaluate(
     Raises:
         InspectionError: The model or the clips cannot be used.
     """
-    settings = settings or DecisionSettings()
     engine = InferenceEngine(model, device, precision)
+    if threshold is None:
+        threshold = engine.info.threshold
+    settings = DecisionSettings(threshold)
     pixel, window = binary_metrics(""), binary_metrics("")
     frames, windows, planted, found, false_events = 0, 0, 0, 0, 0
     minutes = 0.0
@@ -104,7 +108,14 @@ def evaluate(
             found += len(score.found)
             false_events += len(score.false)
     return Evaluation(
-        _values(pixel), _values(window), windows, minutes, planted, found, false_events
+        _values(pixel),
+        _values(window),
+        settings.threshold,
+        windows,
+        minutes,
+        planted,
+        found,
+        false_events,
     )
 
 

@@ -27,6 +27,7 @@ class EngineInfo:
         width: Width of a frame in pixels.
         height: Height of a frame in pixels.
         window: T, frames in a window.
+        threshold: Probability above which a pixel is defect, as the model file says.
     """
 
     model_id: str
@@ -37,6 +38,7 @@ class EngineInfo:
     width: int
     height: int
     window: int
+    threshold: float
 
 
 class InferenceEngine:
@@ -67,6 +69,7 @@ class InferenceEngine:
             config.width,
             config.height,
             config.window,
+            loaded.threshold,
         )
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self._network = loaded.network.to(

@@ -35,6 +35,7 @@ class InspectedFrame:
         stamp_ns: Capture time in nanoseconds.
         mask: (H, W) uint8, 0 or 255, at the network's size.
         regions: The frame's regions, largest first.
+        carriage: Position of the carriage in metres, NaN where not known.
         seam_position: Place of the image's centre along the seam in metres, NaN where not known.
         tag: What was given with the frame.
         image: (H, W, 3) uint8, BGR, as captured, where it was kept.
@@ -43,6 +44,7 @@ class InspectedFrame:
     stamp_ns: int
     mask: np.ndarray
     regions: tuple[Region, ...]
+    carriage: float
     seam_position: float
     tag: Any
     image: np.ndarray | None
@@ -265,16 +267,33 @@ class Inspector:
             for region in regions
         )
         center = self._geometry.position(carriage, 0.0, 1)  # of an image one pixel wide
-        return InspectedFrame(frame.stamp_ns, mask, placed, center, frame.tag, frame.image)
+        return InspectedFrame(
+            frame.stamp_ns, mask, placed, carriage, center, frame.tag, frame.image
+        )
 
     def _last_seen(self, window: FrameWindow) -> tuple[Region, ...]:
-        """The regions of each defect in the last of the window's frames that shows it."""
+        """The regions of each defect in the last of the window's frames that shows it.
+
+        What is one defect is told within the window alone. Tracks know of earlier windows, and by
+        them a replay that begins later would pick other regions of the same masks.
+        """
+        start_ns = window.frames[0].stamp_ns
+        frames = [frame for frame in self._recent if frame.stamp_ns >= start_ns]
+        tracks = DefectTracks(self._geometry)
+        told_apart = [
+            tracks.update(
+                list(frame.regions),
+                frame.stamp_ns,
+                image_width=window.image_width,
+                carriage=frame.carriage,
+            )
+            for frame in frames
+        ]
         seen: set[int] = set()
         regions: list[Region] = []
-        start_ns = window.frames[0].stamp_ns
-        for frame in reversed(self._recent):
-            if frame.stamp_ns < start_ns:
-                break
-            regions += [region for region in frame.regions if region.track_id not in seen]
-            seen.update(region.track_id for region in frame.regions)
+        for frame, numbered in zip(reversed(frames), reversed(told_apart), strict=True):
+            defects = [region.track_id for region in numbered]
+            pairs = zip(frame.regions, defects, strict=True)
+            regions += [region for region, defect in pairs if defect not in seen]
+            seen.update(defects)
         return tuple(sorted(regions, key=lambda region: -region.area))

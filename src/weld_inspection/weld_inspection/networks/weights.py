@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from weld_inspection.errors import InspectionError
@@ -16,6 +17,7 @@ from weld_inspection.networks.registry import build_network
 
 FORMAT = "weld_inspection.network.1"
 HASH_DIGITS = 12
+PAPER_THRESHOLD = 0.5
 
 
 class ModelError(InspectionError):
@@ -31,31 +33,41 @@ class Model:
         config: Its options.
         model_id: File name and the first 12 digits of the file's SHA-256.
         training: What the training wrote about itself (data, seed, epochs, metrics).
+        threshold: Probability above which a pixel is defect: the paper's, or the one that
+            `evaluate --tune` found for these weights.
     """
 
     network: nn.Module
     config: NetworkConfig
     model_id: str
     training: dict[str, Any]
+    threshold: float
 
 
-def save_model(path: Path, network: nn.Module, training: dict[str, Any] | None = None) -> None:
+def save_model(
+    path: Path,
+    network: nn.Module,
+    training: dict[str, Any] | None = None,
+    threshold: float = PAPER_THRESHOLD,
+) -> None:
     """Writes a network's weights and config; the file appears whole or not at all.
 
     Args:
         path: Ends in .safetensors.
         network: Made by `build_network`.
         training: Plain values about the training, kept in the file.
+        threshold: Probability above which a pixel is defect.
     """
     metadata = {
         "format": FORMAT,
         "config": json.dumps(network.config.to_dict()),
         "training": json.dumps(training or {}),
+        "threshold": json.dumps(threshold),
     }
     tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
-    save_file(tensors, unfinished, metadata)
+    unfinished.write_bytes(save(tensors, metadata))
     unfinished.replace(path)
 
 
@@ -86,6 +98,7 @@ def load_model(path: Path) -> Model:
     try:
         config = NetworkConfig.from_dict(json.loads(metadata["config"]))
         training = json.loads(metadata["training"])
+        threshold = _read_threshold(metadata)
         network = build_network(config)
     except (InspectionError, KeyError, ValueError, TypeError) as error:
         raise ModelError(f"model file {path} has an unusable config: {error}") from error
@@ -96,7 +109,19 @@ def load_model(path: Path) -> Model:
         raise ModelError(
             f"the weights in {path} do not fit its architecture {config.architecture}: {reason}"
         ) from error
-    return Model(network.eval(), config, f"{path.name}-{file_hash(path)}", training)
+    return Model(network.eval(), config, f"{path.name}-{file_hash(path)}", training, threshold)
+
+
+def _read_threshold(metadata: dict[str, str]) -> float:
+    """The threshold of a file; those written before files had one mean the paper's."""
+    text = metadata.get("threshold", str(PAPER_THRESHOLD))
+    try:
+        threshold = float(text)
+    except ValueError:
+        threshold = math.nan
+    if not 0 < threshold < 1:
+        raise InspectionError(f"threshold {text!r} is not between 0 and 1")
+    return threshold
 
 
 def file_hash(path: Path) -> str:

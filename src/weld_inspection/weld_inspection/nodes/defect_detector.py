@@ -188,10 +188,12 @@ class DefectDetector(InspectionNode):
     # Parameters
 
     def _settings(self) -> DecisionSettings:
-        """The decision's thresholds as the parameters say."""
+        """The decision's thresholds as the parameters, or else the model, say."""
         parameters = self._listener.get_params()
         return DecisionSettings(
-            parameters.threshold, parameters.pixel_threshold, parameters.min_region_area
+            parameters.threshold or self._engine.info.threshold,
+            parameters.pixel_threshold,
+            parameters.min_region_area,
         )
 
     def _check_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
