@@ -71,6 +71,10 @@ def test_every_parameter_says_what_it_is(path):
         assert "default_value" in entry, name
 
 
+def names_of_nodes(graph):
+    return {name for name, _ in graph.node.get_node_names_and_namespaces()}
+
+
 def test_arguments_are_told_with_description_and_default(graph):
     process = graph.start(
         ["ros2", "launch", "weld_inspection", "weld_inspection.launch.py", "--show-args"]
@@ -106,9 +110,9 @@ def test_arguments_that_are_given_win_and_others_leave_the_file(graph, tmp_path)
     assert parameter(graph, "weld/recorder", "output_dir") == str(tmp_path / "bags")
     assert parameter(graph, "weld/recorder", "pre_roll") == 1.5
     assert graph.state("weld/defect_detector") == "unconfigured"
-    names = {name for name, _ in graph.node.get_node_names_and_namespaces()}
-    assert names >= {"camera_driver", "defect_detector", "recorder", "simulated_carriage"}
-    assert "alarm" not in names
+    wanted = {"camera_driver", "defect_detector", "recorder", "simulated_carriage"}
+    graph.wait_for(lambda: names_of_nodes(graph) >= wanted, what="all nodes to be seen")
+    assert "alarm" not in names_of_nodes(graph)
 
 
 def test_namespace_and_switches(graph, tmp_path):
@@ -124,8 +128,9 @@ def test_namespace_and_switches(graph, tmp_path):
     assert parameter(graph, "cell_4/camera_driver", "start.image_subscribers") == 1
     assert parameter(graph, "cell_4/alarm", "use_sim_time") is True
     assert graph.state("cell_4/defect_detector") == "unconfigured"
-    names = {name for name, _ in graph.node.get_node_names_and_namespaces()}
-    assert not names & {"recorder", "simulated_carriage"}
+    wanted = {"camera_driver", "defect_detector", "alarm"}
+    graph.wait_for(lambda: names_of_nodes(graph) >= wanted, what="all nodes to be seen")
+    assert not names_of_nodes(graph) & {"recorder", "simulated_carriage"}
 
 
 @pytest.mark.parametrize(
