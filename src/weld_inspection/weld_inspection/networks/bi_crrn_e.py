@@ -23,7 +23,7 @@ class BiCrrnE(BiCrrn):
         self.merge_hidden = nn.ModuleList(self._merge() for _ in range(config.layers - 1))
         self.merge_cell = nn.ModuleList(self._merge() for _ in range(config.layers - 1))
 
-    def temporal(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def directions(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """See BiCrrn; `features` is (B, T, C, h, w)."""
         steps = features.shape[:2]
         inputs, cells = features, None

@@ -1,68 +1,10 @@
 """bi-CRRN-ED, eq. (4) to (7): an ST-Encoder and an ST-Decoder in each direction of time."""
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from weld_inspection.networks.bi_crrn import BiCrrn
 from weld_inspection.networks.config import NetworkConfig
-from weld_inspection.networks.cstm import AttentionMap
-
-
-class EncoderDecoder(nn.Module):
-    """The ST-Encoder of one direction and the ST-Decoder that runs back through the same time."""
-
-    def __init__(
-        self,
-        encoder: nn.ModuleList,
-        decoder: nn.ModuleList,
-        attention: nn.ModuleList,
-        *,
-        backward: bool,
-        decoder_input: str,
-    ) -> None:
-        """Makes one direction.
-
-        Args:
-            encoder: CSTM layers, lowest first.
-            decoder: As many CSTM layers.
-            attention: An AttentionMap or None for each layer.
-            backward: The encoder runs t = T..1 and the decoder 1..T, instead of the other way.
-            decoder_input: See NetworkConfig.
-        """
-        super().__init__()
-        self.encoder, self.decoder, self.attention = encoder, decoder, attention
-        self.backward = backward
-        self.decoder_input = decoder_input
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Returns the decoder's top hidden states (B, T, C, h, w) of features of that shape."""
-        inputs, cells = features, None
-        encoded = []
-        for layer, attention in zip(self.encoder, self.attention, strict=True):
-            sequence = layer(inputs, cells, backward=self.backward, add=attention)
-            encoded.append(sequence)
-            inputs, cells = sequence.hidden, sequence.cell
-
-        if self.decoder_input == "zeros":
-            inputs = torch.zeros_like(inputs)
-        cells = None
-        for layer, attention, sequence in zip(self.decoder, self.attention, encoded, strict=True):
-            decoded = layer(
-                inputs,
-                cells,
-                start=sequence.last,
-                backward=not self.backward,
-                subtract=_maps(attention, sequence.hidden),
-            )
-            inputs, cells = decoded.hidden, decoded.cell
-        return inputs
-
-
-def _maps(attention: AttentionMap | None, hidden: Tensor) -> Tensor | None:
-    """A_t of eq. (7) for all T, (B, T, 1, h, w)."""
-    if attention is None:
-        return None
-    return attention(hidden.flatten(0, 1)).unflatten(0, hidden.shape[:2])
+from weld_inspection.networks.encoder_decoder import EncoderDecoder
 
 
 class BiCrrnEd(BiCrrn):
@@ -82,6 +24,6 @@ class BiCrrnEd(BiCrrn):
             for backward in (False, True)
         )
 
-    def temporal(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def directions(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """See BiCrrn; `features` is (B, T, C, h, w)."""
         return self.forward_stack(features), self.backward_stack(features)

@@ -8,13 +8,19 @@ from torch import nn
 from weld_inspection.errors import InspectionError
 from weld_inspection.networks.bi_crrn_e import BiCrrnE
 from weld_inspection.networks.bi_crrn_ed import BiCrrnEd
+from weld_inspection.networks.cnn_3d import Cnn3d
 from weld_inspection.networks.config import NetworkConfig
+from weld_inspection.networks.crrn import Crrn
 
 NETWORKS: dict[str, Callable[[NetworkConfig], nn.Module]] = {
     "bi_crrn_e": BiCrrnE,
     "bi_crrn_e_attn": partial(BiCrrnE, attention=True),
     "bi_crrn_ed": BiCrrnEd,
     "bi_crrn_ed_attn": partial(BiCrrnEd, attention=True),
+    "crrn": Crrn,
+    "crrn_attn": partial(Crrn, attention=True),
+    "conv_lstm": partial(Crrn, lower_cells=False),
+    "cnn_3d": Cnn3d,
 }
 
 

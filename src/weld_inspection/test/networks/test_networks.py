@@ -7,6 +7,8 @@ from weld_inspection.networks.registry import NETWORKS, build_network
 
 SMALL = {"channels": 4, "width": 24, "height": 18}
 BI_CRRN = ["bi_crrn_e", "bi_crrn_e_attn", "bi_crrn_ed", "bi_crrn_ed_attn"]
+CRRN = ["crrn", "crrn_attn", "conv_lstm"]
+ALL = [*BI_CRRN, *CRRN, "cnn_3d"]
 
 
 def small(name, **options):
@@ -14,7 +16,7 @@ def small(name, **options):
     return build_network(NetworkConfig(name, **(SMALL | options))).eval()
 
 
-@pytest.mark.parametrize("name", BI_CRRN)
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize(
     ("steps", "height", "width"), [(1, 16, 16), (2, 17, 31), (3, 90, 160), (5, 23, 18)]
 )
@@ -25,7 +27,7 @@ def test_any_window_and_size(name, steps, height, width):
 
 
 @pytest.mark.parametrize("options", [{"in_channels": 1}, {"layers": 1}, {"layers": 3}])
-@pytest.mark.parametrize("name", BI_CRRN)
+@pytest.mark.parametrize("name", ALL)
 def test_other_channels_and_depths(name, options):
     channels = options.get("in_channels", 3)
     with torch.no_grad():
@@ -67,6 +69,40 @@ def test_output_sees_both_directions(name, time):
     assert changed_at(network, first_layers(network)[0], time)[1] == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("name", CRRN)
+def test_one_direction_encodes_forwards_and_decodes_back(name):
+    network = small(name)
+    assert changed_at(network, network.stack.encoder[0], time=2)[0] == [2, 3, 4]
+    network = small(name)
+    # The decoder starts from the encoder's end and so knows of every frame.
+    inner, outer = changed_at(network, network.stack.decoder[0], time=4)
+    assert inner == outer == [0, 1, 2, 3, 4]
+
+
+def test_conv_lstm_is_crrn_without_memory_from_below():
+    crrn, conv_lstm = small("crrn"), small("conv_lstm")
+    missing = conv_lstm.load_state_dict(crrn.state_dict(), strict=False)
+    assert not missing.missing_keys
+    assert all("mix" in name for name in missing.unexpected_keys)
+    frames = torch.randn(1, 3, 3, 18, 24)
+    identity = torch.eye(4).reshape(4, 4, 1, 1)
+    with torch.no_grad():
+        assert not torch.allclose(crrn(frames), conv_lstm(frames))
+        for name, parameter in crrn.named_parameters():
+            if "mix_cell" in name:
+                parameter.copy_(identity)
+            elif "mix_lower" in name:
+                parameter.zero_()
+        torch.testing.assert_close(crrn(frames), conv_lstm(frames))
+
+
+def test_3d_cnn_sees_the_whole_window():
+    network = small("cnn_3d").train()  # untrained, its statistics would hide a frame's change
+    frames = torch.randn(1, 5, 3, 18, 24, requires_grad=True)
+    network(frames)[:, 0].square().sum().backward()
+    assert all(frames.grad[0, t].abs().sum() > 0 for t in range(5))
+
+
 def test_decoders_run_against_their_encoders():
     network = small("bi_crrn_ed")
     # The forward encoder's decoder starts from the encoder's end: it knows all frames everywhere.
@@ -93,7 +129,7 @@ def bump(hidden, time):
     return hidden
 
 
-@pytest.mark.parametrize("base", ["bi_crrn_e", "bi_crrn_ed"])
+@pytest.mark.parametrize("base", ["bi_crrn_e", "bi_crrn_ed", "crrn"])
 def test_attention_off_equals_the_network_without_it(base):
     plain, attended = small(base), small(f"{base}_attn")
     attended.load_state_dict(plain.state_dict(), strict=False)
@@ -106,7 +142,7 @@ def test_attention_off_equals_the_network_without_it(base):
         torch.testing.assert_close(plain(frames), attended(frames))
 
 
-@pytest.mark.parametrize("name", BI_CRRN)
+@pytest.mark.parametrize("name", ALL)
 def test_gradients_reach_every_parameter(name):
     network = small(name).train()
     network(torch.randn(2, 3, 3, 18, 24)).square().sum().backward()
@@ -136,17 +172,18 @@ def parameters_by_hand(name, c=64, k=5):
     gates = 4 * (c * c * k * k + c) + 4 * c * c * k * k  # W with bias, U
     first = gates + 3 * c  # peepholes
     second = first + 2 * c * c  # W_1x1
-    attention = c * k * k + 1
-    if name.startswith("bi_crrn_ed"):
-        temporal = 2 * 2 * (first + second)
-    else:
-        temporal = 2 * (first + second) + 2 * merge
-    if name.endswith("attn"):
-        temporal += 2 * 2 * attention
-    return s_encoder + temporal + merge + s_decoder
+    attention = 2 * (c * k * k + 1) if name.endswith("attn") else 0  # of a direction
+    temporal = {
+        "bi_crrn_e": 2 * (first + second + attention) + 3 * merge,
+        "bi_crrn_ed": 2 * (2 * (first + second) + attention) + merge,
+        "crrn": 2 * (first + second) + attention,
+        "conv_lstm": 2 * (first + first),
+        "cnn_3d": 4 * (c * c * 3 * k * k + batch_norm),
+    }[name.removesuffix("_attn")]
+    return s_encoder + temporal + s_decoder
 
 
-@pytest.mark.parametrize("name", BI_CRRN)
+@pytest.mark.parametrize("name", ALL)
 def test_parameter_count(name):
     network = build_network(NetworkConfig(name))
     assert sum(p.numel() for p in network.parameters()) == parameters_by_hand(name)
@@ -170,4 +207,4 @@ def test_bad_options_are_one_clear_error(options):
 
 
 def test_registry_holds_the_paper_names():
-    assert set(BI_CRRN) <= set(NETWORKS)
+    assert set(ALL) <= set(NETWORKS)
