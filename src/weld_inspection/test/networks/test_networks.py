@@ -8,7 +8,9 @@ from weld_inspection.networks.registry import NETWORKS, build_network
 SMALL = {"channels": 4, "width": 24, "height": 18}
 BI_CRRN = ["bi_crrn_e", "bi_crrn_e_attn", "bi_crrn_ed", "bi_crrn_ed_attn"]
 CRRN = ["crrn", "crrn_attn", "conv_lstm"]
-ALL = [*BI_CRRN, *CRRN, "cnn_3d"]
+TEMPORAL = [*BI_CRRN, *CRRN, "cnn_3d"]
+BY_FRAME = ["unet", "deeplab_v3"]
+ALL = [*TEMPORAL, *BY_FRAME]
 
 
 def small(name, **options):
@@ -27,7 +29,7 @@ def test_any_window_and_size(name, steps, height, width):
 
 
 @pytest.mark.parametrize("options", [{"in_channels": 1}, {"layers": 1}, {"layers": 3}])
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", TEMPORAL)
 def test_other_channels_and_depths(name, options):
     channels = options.get("in_channels", 3)
     with torch.no_grad():
@@ -101,6 +103,24 @@ def test_3d_cnn_sees_the_whole_window():
     frames = torch.randn(1, 5, 3, 18, 24, requires_grad=True)
     network(frames)[:, 0].square().sum().backward()
     assert all(frames.grad[0, t].abs().sum() > 0 for t in range(5))
+
+
+@pytest.mark.parametrize("name", BY_FRAME)
+def test_frames_are_looked_at_one_by_one(name):
+    network = small(name)
+    frames = torch.randn(2, 3, 3, 18, 24)
+    with torch.no_grad():
+        together = network(frames)
+        for t in range(3):
+            torch.testing.assert_close(network(frames[:, t : t + 1])[:, 0], together[:, t])
+
+
+@pytest.mark.parametrize("name", BY_FRAME)
+def test_networks_of_single_frames_are_of_the_temporal_ones_size(name):
+    network = build_network(NetworkConfig(name))
+    assert 2e6 < sum(p.numel() for p in network.parameters()) < 8e6
+    grey = build_network(NetworkConfig(name, in_channels=1, channels=8)).eval()
+    assert grey(torch.randn(1, 1, 1, 16, 16)).shape == (1, 1, 2, 16, 16)
 
 
 def test_decoders_run_against_their_encoders():
@@ -183,7 +203,7 @@ def parameters_by_hand(name, c=64, k=5):
     return s_encoder + temporal + s_decoder
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", TEMPORAL)
 def test_parameter_count(name):
     network = build_network(NetworkConfig(name))
     assert sum(p.numel() for p in network.parameters()) == parameters_by_hand(name)

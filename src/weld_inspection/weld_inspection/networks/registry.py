@@ -11,6 +11,8 @@ from weld_inspection.networks.bi_crrn_ed import BiCrrnEd
 from weld_inspection.networks.cnn_3d import Cnn3d
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.crrn import Crrn
+from weld_inspection.networks.deeplab_v3 import DeepLabV3
+from weld_inspection.networks.unet import UNet
 
 NETWORKS: dict[str, Callable[[NetworkConfig], nn.Module]] = {
     "bi_crrn_e": BiCrrnE,
@@ -21,6 +23,8 @@ NETWORKS: dict[str, Callable[[NetworkConfig], nn.Module]] = {
     "crrn_attn": partial(Crrn, attention=True),
     "conv_lstm": partial(Crrn, lower_cells=False),
     "cnn_3d": Cnn3d,
+    "unet": UNet,
+    "deeplab_v3": DeepLabV3,
 }
 
 
