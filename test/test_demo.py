@@ -32,8 +32,11 @@ def test_demo_on_a_simulated_weld(tmp_path):
     assert summary["frames"]["captured"] == 20 * SECONDS
     frames = summary["frames"]
     assert 0 < frames["inspected"] <= frames["captured"]
-    assert frames["dropped"] == frames["captured"] - frames["inspected"]
+    # What is lost after the last whole window shows in no counter of the detector.
+    assert 0 <= frames["dropped"] <= frames["captured"] - frames["inspected"]
     assert summary["defects"]["found"] >= 1
+    assert summary["events"] >= 1 and summary["alarm"]["onsets"] >= 1
+    assert list((tmp_path / "out" / "bags").glob("*/metadata.yaml"))
     assert "event  1" in done.stdout and "Summary" in done.stdout
     sheet = cv2.imread(str(tmp_path / "out" / "contact_sheet.png"))
     assert sheet is not None and sheet.std() > 10

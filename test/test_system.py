@@ -54,10 +54,13 @@ def facts(report):
         tuple(report.frame_defect_pixels),
         round(report.confidence, 6),
         [
-            (r.roi.x_offset, r.roi.y_offset, r.roi.width, r.roi.height, r.area)
+            (
+                r.roi.x_offset, r.roi.y_offset, r.roi.width, r.roi.height, r.area,
+                round(r.seam_position, 6),
+            )
             for r in report.regions
         ],
-    )
+    )  # fmt: skip
 
 
 def test_a_weld_is_inspected_alarmed_and_bagged_and_the_bag_gives_the_same(

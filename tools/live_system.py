@@ -136,10 +136,18 @@ class Watcher(Node):
         return None
 
     def frame_counts(self) -> dict[str, int]:
-        """Frames by the nodes' own counters, which also know what was not heard here."""
-        captured = self.counted("camera_driver", "frames published")
+        """Frames by the nodes' own counters, which also know what was not heard here.
+
+        What a camera showed before the detector had its model counts as captured, not as dropped.
+        """
         inspected = self.counted("defect_detector", "frames inspected")
-        return {"captured": captured, "inspected": inspected, "dropped": captured - inspected}
+        received = self.counted("defect_detector", "frames received")
+        lost = self.counted("defect_detector", "frames lost")
+        return {
+            "captured": self.counted("camera_driver", "frames published"),
+            "inspected": inspected,
+            "dropped": received - inspected + lost,
+        }
 
     def newly_finished(self, *, at_the_end: bool = False) -> list[tuple[int, Event]]:
         """Returns the events that ended since the last call, numbered from 1."""
@@ -207,8 +215,10 @@ class Watcher(Node):
 
     def _take_alarm(self, message: AlarmState) -> None:
         before = self.alarm.state if self.alarm else AlarmState.IDLE
-        if message.state == AlarmState.ACTIVE and before != AlarmState.ACTIVE:
-            report = message.cause
+        report = message.cause
+        # A reminder after a silence has the cause of the onset; blindness has none.
+        new = report.defective and report.sequence not in self.alarm_delays
+        if message.state == AlarmState.ACTIVE and before != AlarmState.ACTIVE and new:
             published = seconds(report.header.stamp) + seconds(report.latency)
             self.alarm_delays[report.sequence] = seconds(message.header.stamp) - published
         self.alarm = message

@@ -192,6 +192,22 @@ def test_a_recording_waits_until_it_is_wanted(run, make_video, clock):
     assert len(sink.frames) == 3
 
 
+def test_a_recording_does_not_wait_for_ever(run, make_video, clock, told):
+    path, sink = str(make_video(3)), Sink()
+    capture = run(
+        lambda: open_source("video", path, clock=clock),
+        sink,
+        ready=lambda: False,
+        ready_timeout=0.1,
+    )
+    capture.start()
+    wait_for(capture, CaptureState.ENDED)
+    assert len(sink.frames) == 3
+    assert [text for severity, text in told.lines if severity == "warning"] == [
+        f"{path}: begins after 0.1 s without all the subscribers that were expected"
+    ]
+
+
 def test_stop_while_waiting_and_while_a_camera_hangs(run, monkeypatch):
     monkeypatch.setattr("weld_inspection.camera.capture.STOP_TIMEOUT_S", 0.05)
     hang, reading, closed = threading.Event(), threading.Event(), threading.Event()

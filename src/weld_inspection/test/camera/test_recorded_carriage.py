@@ -1,5 +1,6 @@
 """A bag's carriage states come with the frames they belong to."""
 
+import sqlite3
 import struct
 
 import pytest
@@ -42,6 +43,19 @@ def test_every_state_comes_once_and_in_time(bag):
     assert given == [state(SECOND + k * PERIOD) for k in range(50)]
     carriage.restart()
     assert carriage.follow(SECOND)[0] == state(SECOND)
+
+
+def test_a_bag_need_not_hold_the_definitions_of_its_types(tmp_path):
+    store = get_typestore(Stores.ROS2_JAZZY)
+    store.register(get_types_from_msg("std_msgs/Header header\nfloat64 position", CARRIAGE_TYPE))
+    folder = tmp_path / "bag"
+    with Writer(folder, version=9, storage_plugin=StoragePlugin.SQLITE3) as writer:
+        connection = writer.add_connection("/weld/carriage_state", CARRIAGE_TYPE, typestore=store)
+        writer.write(connection, SECOND, state(SECOND))
+    (file,) = folder.glob("*.db3")
+    with sqlite3.connect(file) as database:  # as ROS 2 Humble leaves it
+        database.execute("DELETE FROM message_definitions")
+    assert RecordedCarriage(folder).follow(SECOND) == [state(SECOND)]
 
 
 def test_no_bag_is_one_clear_error(tmp_path):

@@ -123,6 +123,15 @@ def test_refused_image_is_counted_told_and_survived(bench):
     assert b.results[0].frames_dropped == 1
 
 
+def test_what_is_no_image_is_refused_like_a_bad_one(bench):
+    b = bench()
+    b.submit([image(0), object(), *(image(k) for k in range(1, 4))])
+    wait_for(lambda: b.results)
+    assert b.statistics.frames_refused == 1
+    assert b.statistics.last_refusal.startswith("AttributeError: ")
+    assert [f.tag for f in b.results[0].frames] == [0, 1, 2, 3]
+
+
 def test_failing_engine_costs_its_window_only(bench):
     b = bench()
     infer = b.engine.infer

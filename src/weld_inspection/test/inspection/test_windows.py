@@ -121,9 +121,29 @@ def test_numbers_out_of_bounds_are_refused(arguments):
         FrameWindows(**{"length": 4, **arguments})
 
 
-def test_max_frame_gap_must_be_positive():
+def test_max_frame_gap_must_not_be_negative():
     with pytest.raises(InspectionError, match="max_frame_gap"):
-        FrameWindows(4, max_frame_gap=0.0)
+        FrameWindows(4, max_frame_gap=-0.1)
+
+
+@pytest.mark.parametrize("rate", [2, 5, 20, 60, 200])
+def test_gap_is_told_by_the_rate_of_the_source(rate):
+    period = 10**9 // rate
+    windows = FrameWindows(4)
+    stamps = [k * period for k in (0, 1, 2, 3, 4, 6, 7, 8, 9, 12, 13, 14, 15)]
+    found = [stamps_of(window) for window in feed(windows, stamps)]
+    assert found == [stamps[:4], stamps[4:8], stamps[9:13]]
+    assert windows.restarts == {Restart.GAP: 1}
+    assert (windows.frames_lost, windows.frames_discarded) == (3, 1)
+
+
+def test_source_that_becomes_slower_is_inspected_again():
+    windows = FrameWindows(4)
+    fast = [k * PERIOD for k in range(40)]
+    slow = [fast[-1] + (k + 1) * 5 * PERIOD for k in range(40)]
+    found = [stamps_of(window) for window in feed(windows, fast + slow)]
+    assert found[-1] == slow[-4:] or found[-1][-1] >= slow[-4]
+    assert sum(window[0] >= slow[0] for window in found) >= 4
 
 
 @settings(deadline=None)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -274,6 +275,63 @@ def test_the_folder_is_taken_away_while_recording(tmp_path):
     writer.close()
     assert any("is gone" in text for _, text in words)
     assert writer.status().frames_dropped == 4
+
+
+def test_a_disk_that_fails_costs_the_bag_and_not_the_recording(tmp_path):
+    writer, words = make_writer(tmp_path)
+    writer.start()
+    writer.submit([open_bag(1), frames(1, 0, 3, size=100_000)])
+    words.wait_for("recording")
+    wait_until(lambda: writer.status().frames == 3)
+    # The file under the bag now takes no byte and cannot be cut, as on a disk that was pulled out.
+    gone = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(gone, descriptor_of(tmp_path / PARTIAL_FOLDER))
+    os.close(gone)
+    writer.submit([frames(1, 3, 2, size=100_000), close_bag(1)])
+    words.wait_for("ends early")
+    words.wait_for("cannot finish")
+    writer.submit([open_bag(2), frames(2, 10, 4), close_bag(2)])
+    writer.close()
+    assert writer.status().bags == 1 and writer.status().failure == ""
+    assert writer.status().frames_dropped == 2
+    assert writer.status().queued_bytes == 0
+    (bag,) = bags_in(tmp_path)
+    assert len(read_messages(bag)) == 4
+    # What the disk had before is salvaged when it is back.
+    writer, words = make_writer(tmp_path)
+    writer.start()
+    writer.close()
+    assert any("(3 messages)" in text for _, text in words)
+    assert len(bags_in(tmp_path)) == 2
+
+
+def test_a_leftover_that_cannot_be_read_does_not_stop_the_recording(tmp_path):
+    leftover = tmp_path / PARTIAL_FOLDER / "20250314T092653Z_W17_0042"
+    leftover.mkdir(parents=True)
+    (leftover / "a_0.mcap").mkdir()  # opening it fails
+    writer, words = make_writer(tmp_path)
+    writer.start()
+    writer.submit([open_bag(), frames(1, 0, 5), close_bag()])
+    writer.close()
+    assert any("stays there" in text for _, text in words)
+    assert leftover.is_dir()
+    assert len(bags_in(tmp_path)) == 1
+
+
+def wait_until(condition) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def descriptor_of(folder: Path) -> int:
+    """The open MCAP file below a folder."""
+    for entry in Path("/proc/self/fd").iterdir():
+        target = os.readlink(entry) if entry.exists() else ""
+        if target.startswith(str(folder)) and target.endswith(".mcap"):
+            return int(entry.name)
+    raise AssertionError(f"no open bag in {folder}")
 
 
 def test_the_reserve_suffices_for_the_longest_bags_summary():

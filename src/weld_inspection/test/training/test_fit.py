@@ -1,15 +1,24 @@
 import json
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from weld_inspection.errors import InspectionError
+from weld_inspection.inspection.engine import InferenceEngine
+from weld_inspection.networks.registry import NETWORKS
 from weld_inspection.networks.weights import load_model
 from weld_inspection.training.clips import ClipWriter
 from weld_inspection.training.config import TrainingConfig
 from weld_inspection.training.fit import fit
+from weld_inspection.training.windows import WindowDataset
 
+# What the slowest needs: Mask R-CNN learns proposals, boxes and masks one after the other.
+EPOCHS = 40
 SMALL = {"channels": 8, "width": 32, "height": 24, "window": 4}
 
 
@@ -57,6 +66,20 @@ def test_training_learns_and_leaves_a_model_that_says_how(clips, tmp_path):
     assert rows[-1]["validation_loss"] < rows[0]["validation_loss"]
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_trains_and_predicts(clips, tmp_path, name):
+    wanted = config(clips, tmp_path / "run", network=name, epochs=EPOCHS)
+    model = fit(wanted)
+    rows = metrics(tmp_path / "run")
+    assert rows[-1]["validation_f1"] > 0.6
+    engine = InferenceEngine(model, "cpu", "fp32")
+    probabilities = engine.infer(
+        WindowDataset(clips, window=4, width=32, height=24)[0]["frames"].numpy()
+    )
+    assert probabilities.shape == (4, 24, 32)
+    assert probabilities.min() < 0.3 and probabilities.max() > 0.5
+
+
 def test_a_seed_gives_the_same_weights_twice(clips, tmp_path):
     weights = [
         load_model(fit(config(clips, tmp_path / name, seed=seed, precision="fp32"))).network
@@ -66,21 +89,45 @@ def test_a_seed_gives_the_same_weights_twice(clips, tmp_path):
     assert torch.equal(first, second) and not torch.equal(first, other)
 
 
-def test_a_resumed_training_goes_on_where_it_was(clips, tmp_path):
-    whole = config(clips, tmp_path / "whole", epochs=4, augment=False, precision="fp32")
-    fit(whole)
-    parts = config(clips, tmp_path / "parts", epochs=2, augment=False, precision="fp32")
-    fit(parts)
-    longer = config(clips, tmp_path / "parts", epochs=4, augment=False, precision="fp32")
-    model = load_model(fit(longer, resume=True))
-    assert model.training["epochs"] == 4
-    assert (
-        model.training["steps"]
-        == load_model(tmp_path / "whole" / "model.safetensors").training["steps"]
-    )
-    rows = metrics(tmp_path / "parts")
-    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
-    assert rows[3]["validation_loss"] < rows[1]["validation_loss"]
+def test_a_resumed_training_ends_where_one_without_a_break_does(clips, tmp_path):
+    whole = load_model(fit(config(clips, tmp_path / "whole", epochs=4, precision="fp32")))
+    fit(config(clips, tmp_path / "parts", epochs=2, precision="fp32"))
+    longer = config(clips, tmp_path / "parts", epochs=4, precision="fp32")
+    parts = load_model(fit(longer, resume=True))
+    assert parts.training["epochs"] == whole.training["epochs"] == 4
+    assert parts.training["steps"] == whole.training["steps"]
+    assert [row["epoch"] for row in metrics(tmp_path / "parts")] == [1, 2, 3, 4]
+    wanted = whole.network.state_dict()
+    for name, value in parts.network.state_dict().items():
+        torch.testing.assert_close(value, wanted[name], msg=name)
+
+
+def test_a_killed_training_is_resumed_by_the_command(clips, tmp_path):
+    out = tmp_path / "run"
+    file = tmp_path / "train.yaml"
+    values = config(clips, out, epochs=1000, batch_size=4).to_dict()
+    file.write_text(yaml.safe_dump(values))
+    program = "from weld_inspection.commands.train import main; main()"
+    command = [sys.executable, "-c", program]
+    first = subprocess.Popen([*command, "--config", str(file)])
+    try:
+        deadline = time.monotonic() + 120
+        while not (out / "last.ckpt").is_file() or not (out / "metrics.jsonl").is_file():
+            assert first.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        first.kill()
+        first.wait()
+    done = len(metrics(out))
+    again = [*command, "--out", str(out), "--resume", "--epochs", str(done + 2)]
+    subprocess.run(again, check=True, timeout=300)
+    assert metrics(out)[-1]["epoch"] == done + 2
+    assert load_model(out / "model.safetensors").training["epochs"] == done + 2
+
+
+def test_an_unknown_network_option_is_one_clear_error(clips, tmp_path):
+    with pytest.raises(InspectionError, match="unknown network options.*depth"):
+        fit(config(clips, tmp_path / "run", network_options={"depth": 3}))
 
 
 def test_folder_errors(clips, tmp_path):

@@ -6,9 +6,10 @@ import torch
 from weld_inspection.errors import InspectionError
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
+from weld_inspection.networks.segmentation_network import segmentation_loss
 from weld_inspection.networks.weights import save_model
 from weld_inspection.training.metrics import binary_metrics
-from weld_inspection.training.module import segmentation_loss, take_over
+from weld_inspection.training.module import take_over
 
 
 def small(name, **options):

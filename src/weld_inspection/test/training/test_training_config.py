@@ -27,6 +27,8 @@ def test_the_command_line_wins_over_the_file(tmp_path):
         ("learning_rate: fast\ndata: a", "learning_rate"),
         ("schedule: cosine\ndata: a", "schedule"),
         ("momentum: 0.9\ndata: a", "unknown training options"),
+        ("data: 5", "data is"),
+        ("network_options: 7\ndata: a", "network_options is 7"),
         ("[", "cannot read training config"),
         ("just words", "not a list"),
     ],

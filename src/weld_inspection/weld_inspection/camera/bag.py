@@ -20,7 +20,8 @@ from weld_inspection.stamps import NANOSECONDS, to_nanoseconds
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 DEFAULT_TOPIC_ENDING = "image_raw"
 RATE_SAMPLES = 11  # messages from whose stamps the frame rate is taken
-_DAMAGE = (ReaderError, SerdeError, sqlite3.Error, OSError)
+# What a reader raises on a bag that is absent, damaged or of another format.
+DAMAGE = (ReaderError, SerdeError, sqlite3.Error, OSError)
 
 
 @cache
@@ -55,7 +56,7 @@ class Bag(Recording):
         try:
             self._reader = Reader(path)
             self._reader.open()
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise CameraError(f"bag {path} cannot be opened: {error}") from error
         self._open = True
         try:
@@ -135,7 +136,7 @@ class Bag(Recording):
             message = _typestore().deserialize_cdr(data, connection.msgtype)
         except StopIteration:
             return None
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise CameraError(f"bag {self.name} is damaged: {error}") from error
         return CameraImage(
             data=message.data,

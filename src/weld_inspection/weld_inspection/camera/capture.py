@@ -1,6 +1,8 @@
 """The thread that reads a source and keeps it open."""
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -75,6 +77,7 @@ class Capture:
         *,
         log: Log,
         ready: Callable[[], bool] = lambda: True,
+        ready_timeout: float = math.inf,
         first_backoff: float = FIRST_BACKOFF_S,
     ) -> None:
         """Makes a stopped capture; nothing is opened yet.
@@ -84,9 +87,11 @@ class Capture:
             deliver: Called in the thread with each frame.
             log: Told of losses, recoveries and the end.
             ready: Asked again and again, before a recording's first frame, until it says yes.
+            ready_timeout: Seconds after which the recording begins all the same.
             first_backoff: Seconds before a lost source is opened again; they double up to 10.
         """
         self._opener, self._deliver, self._log, self._ready = opener, deliver, log, ready
+        self._ready_timeout = ready_timeout
         self._first_backoff = first_backoff
         self.counts = CaptureCounts()
         self.meter = RateMeter()
@@ -169,7 +174,14 @@ class Capture:
             backoff = min(2 * backoff, LONGEST_BACKOFF_S)
 
     def _wait_until_ready(self, stop: threading.Event) -> None:
+        deadline = time.monotonic() + self._ready_timeout
         while not self._ready() and not stop.is_set():
+            if time.monotonic() > deadline:
+                self._log.warning(
+                    f"{self.source.name}: begins after {self._ready_timeout:g} s without all the "
+                    "subscribers that were expected"
+                )
+                return
             self._set(CaptureState.WAITING)
             stop.wait(READY_POLL_S)
 

@@ -3,8 +3,9 @@
 from bisect import bisect_right
 from pathlib import Path
 
-from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.rosbag2 import Reader
 
+from weld_inspection.camera.bag import DAMAGE
 from weld_inspection.camera.source import CameraError
 from weld_inspection.recording.message import header_stamp_ns
 
@@ -30,13 +31,13 @@ class RecordedCarriage:
             CameraError: The bag cannot be read.
         """
         try:
-            with AnyReader([path]) as reader:
+            with Reader(path) as reader:
                 chosen = [item for item in reader.connections if item.msgtype == CARRIAGE_TYPE]
                 found = [
                     (header_stamp_ns(bytes(data)), bytes(data))
-                    for _, _, data in (reader.messages(chosen) if chosen else ())
+                    for _, _, data in (reader.messages(connections=chosen) if chosen else ())
                 ]
-        except (AnyReaderError, OSError) as error:
+        except DAMAGE as error:
             raise CameraError(f"bag {path} cannot be read: {error}") from error
         found.sort(key=lambda item: item[0])
         self._stamps = [stamp for stamp, _ in found]

@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import os
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from weld_inspection.commands import run_command
+from weld_inspection.errors import InspectionError
 
 EXAMPLES = """examples:
   evaluate --model models/bi_crrn_e.safetensors --data clips/automatic clips/held_aside
@@ -39,6 +41,10 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("--precision", default="auto", help="auto, fp32 or bf16 (auto)")
     parser.add_argument("--json", type=Path, help="also write the scores to this file")
     options = parser.parse_args(arguments)
+    if options.json and not options.json.parent.is_dir():
+        parser.error(f"no folder {options.json.parent} to write the scores to")
+    if options.tune and not os.access(options.model.parent, os.W_OK):
+        parser.error(f"cannot write to {options.model.parent}: copy the model elsewhere first")
     (_tune if options.tune else _score)(options)
     return 0
 
@@ -108,8 +114,12 @@ def _tune(options: argparse.Namespace) -> None:
 
 
 def _write_json(path: Path | None, scores: Any) -> None:
-    if path:
+    if path is None:
+        return
+    try:
         path.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InspectionError(f"cannot write {path}: {error.strerror}") from error
 
 
 def main() -> None:

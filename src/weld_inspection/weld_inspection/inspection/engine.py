@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from weld_inspection.errors import InspectionError
+from weld_inspection.networks.segmentation_network import DEFECT_LOGIT
 from weld_inspection.networks.weights import load_model
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -72,9 +73,7 @@ class InferenceEngine:
             loaded.threshold,
         )
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        self._network = loaded.network.to(
-            device=device, dtype=self._dtype, memory_format=torch.channels_last
-        )
+        self._network = loaded.network.to(device=device, dtype=self._dtype).channels_last()
         self._lock = threading.Lock()
         # The first window allocates and compiles kernels: not at the cost of the first weld.
         self.infer(np.zeros((config.window, config.height, config.width, 3), np.uint8))
@@ -101,7 +100,7 @@ class InferenceEngine:
         with self._lock, torch.inference_mode():
             frames = torch.from_numpy(window).to(info.device).permute(0, 3, 1, 2)
             logits = self._network(normalise(frames).to(self._dtype).unsqueeze(0))
-            return torch.sigmoid(logits[0, :, 1].float()).cpu().numpy()
+            return torch.sigmoid(logits[0, :, DEFECT_LOGIT].float()).cpu().numpy()
 
 
 def normalise(frames: torch.Tensor) -> torch.Tensor:

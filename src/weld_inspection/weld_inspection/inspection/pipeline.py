@@ -103,10 +103,11 @@ class InspectionPipeline(Generic[Message]):
                     tag=image.tag,
                     keep_image=self._keep_images(),
                 )
-            except ImageError as error:
+            except Exception as error:  # bytes that are no image cost this image, not the rest
+                reason = str(error) if isinstance(error, ImageError) else _name(error)
                 self._statistics.frames_refused += 1
-                self._statistics.last_refusal = str(error)
-                self._on_trouble(Trouble.REFUSED, f"image refused: {error}")
+                self._statistics.last_refusal = reason
+                self._on_trouble(Trouble.REFUSED, f"image refused: {reason}")
                 continue
             if window is not None and self._windows.put(window) is not None:
                 self._statistics.windows_dropped += 1
@@ -118,13 +119,17 @@ class InspectionPipeline(Generic[Message]):
         while (window := self._windows.get()) is not None:
             try:
                 result = self._inspector.inspect(window)
+                self._statistics.windows_inspected += 1
+                self._statistics.frames_inspected += len(result.frames)
+                self._statistics.last_failure = ""
+                self._on_result(result)
             except Exception as error:  # whatever a backend raises costs this window, not the rest
                 self._statistics.windows_failed += 1
-                self._statistics.last_failure = f"{type(error).__name__}: {error}"
+                self._statistics.last_failure = _name(error)
                 sentence = f"inference failed: {self._statistics.last_failure}"
                 self._on_trouble(Trouble.FAILED, sentence)
-                continue
-            self._statistics.windows_inspected += 1
-            self._statistics.frames_inspected += len(result.frames)
-            self._statistics.last_failure = ""
-            self._on_result(result)
+
+
+def _name(error: Exception) -> str:
+    """An error in a line."""
+    return f"{type(error).__name__}: {error}"

@@ -18,6 +18,11 @@ CLOCK_JUMP_NS = 10 * NANOSECONDS
 # Intervals remembered for the usual period, and how many it takes to know one.
 PERIOD_SAMPLES = 31
 PERIOD_SAMPLES_NEEDED = 3
+# A longer interval than so many usual ones is a gap. One lost frame leaves two; a stamp made by a
+# busy computer may be late as well.
+GAP_PERIODS = 2.4
+# The same in seconds, before the usual interval is known.
+FIRST_GAP = 1.0
 # Frames in a row that must all be late before a frame is taken for lost: a stamp made by a busy
 # computer is late now and then, and the next is not.
 LATE_FRAMES = 3
@@ -93,7 +98,7 @@ class FrameWindows:
         length: int,
         *,
         stride: int | None = None,
-        max_frame_gap: float = 0.12,
+        max_frame_gap: float = 0.0,
         on_restart: Callable[[Restart, str], None] | None = None,
     ) -> None:
         """Starts with no frame.
@@ -101,7 +106,8 @@ class FrameWindows:
         Args:
             length: T, frames in a window.
             stride: Frames from one window's start to the next one's, 1 to T; T by default.
-            max_frame_gap: Longest interval of two stamps inside a window, in seconds.
+            max_frame_gap: Longest interval of two stamps inside a window, in seconds; 0 for
+                GAP_PERIODS times the usual one.
             on_restart: Told of every break: its cause, and a sentence about it.
 
         Raises:
@@ -114,11 +120,11 @@ class FrameWindows:
             raise InspectionError(
                 f"stride {stride} does not fit a window of {length} frames: give 1 to {length}"
             )
-        if max_frame_gap <= 0:
-            raise InspectionError(f"max_frame_gap {max_frame_gap} s must be above 0")
+        if max_frame_gap < 0:
+            raise InspectionError(f"max_frame_gap {max_frame_gap} s must not be negative")
         self.length = length
         self.stride = stride
-        self._max_gap_ns = round(max_frame_gap * NANOSECONDS)
+        self._given_gap_ns = round(max_frame_gap * NANOSECONDS)
         self._on_restart = on_restart
         self._frames: deque[WindowFrame] = deque(maxlen=length)
         self._missing = length  # frames until the next window is full
@@ -196,13 +202,20 @@ class FrameWindows:
         if interval > CLOCK_JUMP_NS:
             self._restart(Restart.CLOCK_JUMP, f"the frames' stamps jumped by {seconds:.3f} s")
             return
-        if interval > self._max_gap_ns:
+        if interval > self._longest_interval():
             self._restart(Restart.GAP, f"no frame for {seconds:.3f} s")
-        else:
-            self._intervals.append(interval)
+        # A gap as well: where the source has become slower, it soon is the usual interval.
+        self._intervals.append(interval)
         if frame_format != self._format:
             old, new = ("{}x{} {}".format(*f) for f in (self._format, frame_format))
             self._restart(Restart.FORMAT, f"the frames changed from {old} to {new}")
+
+    def _longest_interval(self) -> float:
+        """Longest interval inside a window in nanoseconds."""
+        if self._given_gap_ns:
+            return self._given_gap_ns
+        period = self.period_ns
+        return FIRST_GAP * NANOSECONDS if period is None else GAP_PERIODS * period
 
     def _count_losses(self) -> None:
         """Counts by how many periods the frames are later than if all had come."""

@@ -6,7 +6,8 @@ from torch.nn.functional import interpolate
 
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.frame_network import FrameNetwork
-from weld_inspection.networks.spatial import SOUND_AND_DEFECT
+from weld_inspection.networks.residual import Residual, convolution
+from weld_inspection.networks.segmentation_network import SOUND_AND_DEFECT
 
 # (width as a multiple of `channels`, stride, dilation) of each stage's two residual blocks, as in a
 # ResNet-18 whose last two stages dilate instead of striding: features of an eighth of the frame.
@@ -24,14 +25,16 @@ class DeepLabV3(FrameNetwork):
         super().__init__(config)
         width = config.channels
         layers: list[nn.Module] = [
-            _convolution(config.in_channels, width, 5, stride=2),
+            convolution(config.in_channels, width, 5, stride=2),
             nn.ReLU(),
             nn.MaxPool2d(3, 2, 1),
         ]
         for multiple, stride, dilation in STAGES:
-            layers.append(Residual(width, multiple * config.channels, stride, dilation))
+            layers.append(
+                Residual(width, multiple * config.channels, stride=stride, dilation=dilation)
+            )
             width = multiple * config.channels
-            layers.append(Residual(width, width, 1, dilation))
+            layers.append(Residual(width, width, dilation=dilation))
         self.backbone = nn.Sequential(*layers)
         self.pyramid = Pyramid(width, config.channels)
         self.head = nn.Conv2d(config.channels, SOUND_AND_DEFECT, 1)
@@ -42,47 +45,20 @@ class DeepLabV3(FrameNetwork):
         return interpolate(logits, frames.shape[-2:], mode="bilinear", align_corners=False)
 
 
-class Residual(nn.Module):
-    """Two 3x3 convolutions and a way past them."""
-
-    def __init__(self, width_in: int, width_out: int, stride: int, dilation: int) -> None:
-        """Makes the block."""
-        super().__init__()
-        self.first = _convolution(width_in, width_out, 3, stride=stride, dilation=dilation)
-        self.second = _convolution(width_out, width_out, 3, dilation=dilation)
-        same = width_in == width_out and stride == 1
-        self.past = nn.Identity() if same else _convolution(width_in, width_out, 1, stride=stride)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Returns features (N, width_out, h / stride, w / stride)."""
-        return torch.relu(self.past(features) + self.second(torch.relu(self.first(features))))
-
-
 class Pyramid(nn.Module):
     """Atrous spatial pyramid pooling: a pixel, its surroundings at RATES, and the whole image."""
 
     def __init__(self, width_in: int, width_out: int) -> None:
         """Makes the branches."""
         super().__init__()
-        self.branches = nn.ModuleList([_convolution(width_in, width_out, 1)])
-        self.branches += [_convolution(width_in, width_out, 3, dilation=rate) for rate in RATES]
+        self.branches = nn.ModuleList([convolution(width_in, width_out, 1)])
+        self.branches += [convolution(width_in, width_out, 3, dilation=rate) for rate in RATES]
         # No batch normalisation here: one pixel a frame has no statistics.
         self.image = nn.Conv2d(width_in, width_out, 1)
-        self.merge = _convolution((len(self.branches) + 1) * width_out, width_out, 1)
+        self.merge = convolution((len(self.branches) + 1) * width_out, width_out, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         """Returns features (N, width_out, h, w)."""
         image = self.image(features.mean((2, 3), keepdim=True)).expand(-1, -1, *features.shape[2:])
         parts = [branch(features) for branch in self.branches] + [image]
         return torch.relu(self.merge(torch.relu(torch.cat(parts, 1))))
-
-
-def _convolution(
-    width_in: int, width_out: int, side: int, *, stride: int = 1, dilation: int = 1
-) -> nn.Sequential:
-    """A convolution with batch normalisation that keeps h and w but for the stride."""
-    padding = dilation * (side // 2)
-    return nn.Sequential(
-        nn.Conv2d(width_in, width_out, side, stride, padding, dilation, bias=False),
-        nn.BatchNorm2d(width_out),
-    )

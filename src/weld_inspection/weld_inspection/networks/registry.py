@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 
-from torch import nn
-
 from weld_inspection.errors import InspectionError
 from weld_inspection.networks.bi_crrn_e import BiCrrnE
 from weld_inspection.networks.bi_crrn_ed import BiCrrnEd
@@ -12,9 +10,11 @@ from weld_inspection.networks.cnn_3d import Cnn3d
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.crrn import Crrn
 from weld_inspection.networks.deeplab_v3 import DeepLabV3
+from weld_inspection.networks.mask_rcnn import MaskRCNN
+from weld_inspection.networks.segmentation_network import SegmentationNetwork
 from weld_inspection.networks.unet import UNet
 
-NETWORKS: dict[str, Callable[[NetworkConfig], nn.Module]] = {
+NETWORKS: dict[str, Callable[[NetworkConfig], SegmentationNetwork]] = {
     "bi_crrn_e": BiCrrnE,
     "bi_crrn_e_attn": partial(BiCrrnE, attention=True),
     "bi_crrn_ed": BiCrrnEd,
@@ -25,17 +25,18 @@ NETWORKS: dict[str, Callable[[NetworkConfig], nn.Module]] = {
     "cnn_3d": Cnn3d,
     "unet": UNet,
     "deeplab_v3": DeepLabV3,
+    "mask_rcnn": MaskRCNN,
 }
 
 
-def build_network(config: NetworkConfig) -> nn.Module:
+def build_network(config: NetworkConfig) -> SegmentationNetwork:
     """Makes the network that a config names, with fresh weights.
 
     Args:
         config: Its `architecture` is a name in NETWORKS.
 
     Returns:
-        A module from frames (B, T, in_channels, H, W) in [-1, 1] to logits (B, T, 2, H, W).
+        A module from frames to logits, see SegmentationNetwork.
 
     Raises:
         InspectionError: There is no network of that name.

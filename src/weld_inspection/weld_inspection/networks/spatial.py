@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-SOUND_AND_DEFECT = 2  # logits for each pixel; the paper's two output channels
+from weld_inspection.networks.segmentation_network import SOUND_AND_DEFECT
 
 
 class SpatialEncoder(nn.Module):

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.frame_network import FrameNetwork
-from weld_inspection.networks.spatial import SOUND_AND_DEFECT
+from weld_inspection.networks.segmentation_network import SOUND_AND_DEFECT
 
 
 class UNet(FrameNetwork):

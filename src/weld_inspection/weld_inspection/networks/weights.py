@@ -9,11 +9,11 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
+from weld_inspection.networks.segmentation_network import SegmentationNetwork
 
 FORMAT = "weld_inspection.network.1"
 HASH_DIGITS = 12
@@ -37,7 +37,7 @@ class Model:
             `evaluate --tune` found for these weights.
     """
 
-    network: nn.Module
+    network: SegmentationNetwork
     config: NetworkConfig
     model_id: str
     training: dict[str, Any]
@@ -46,7 +46,7 @@ class Model:
 
 def save_model(
     path: Path,
-    network: nn.Module,
+    network: SegmentationNetwork,
     training: dict[str, Any] | None = None,
     threshold: float = PAPER_THRESHOLD,
 ) -> None:

@@ -1,35 +1,28 @@
 """What networks with a spatio-temporal part share: frames to features, features to logits."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 from torch import Tensor, nn
 
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.cstm import CSTM, AttentionMap
+from weld_inspection.networks.segmentation_network import SegmentationNetwork
 from weld_inspection.networks.spatial import SpatialDecoder, SpatialEncoder
 
 
-class WindowNetwork(nn.Module, ABC):
+class WindowNetwork(SegmentationNetwork):
     """S-Encoder, a part that knows of time, S-Decoder."""
 
     def __init__(self, config: NetworkConfig) -> None:
         """Makes the spatial parts."""
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.spatial_encoder = SpatialEncoder(
             config.in_channels, config.channels, config.kernel_size
         )
         self.spatial_decoder = SpatialDecoder(config.channels, config.kernel_size)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Returns logits of sound and defect for every pixel.
-
-        Args:
-            frames: (B, T, in_channels, H, W) in [-1, 1]; any T >= 1, H and W >= 16.
-
-        Returns:
-            (B, T, 2, H, W). The probability of a defect is the sigmoid of channel 1.
-        """
+        """See SegmentationNetwork."""
         steps = frames.shape[:2]
         features = self.spatial_encoder(frames.flatten(0, 1)).unflatten(0, steps)
         decoded = self.temporal(features).flatten(0, 1)  # (B T, C, h, w)

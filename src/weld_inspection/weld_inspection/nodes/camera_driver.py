@@ -70,7 +70,11 @@ class CameraDriver(InspectionNode):
         if parameters.calibration_file:
             self._calibration = load_calibration(parameters.calibration_file)
         self._capture = Capture(
-            self._open_source, self._publish, log=self.get_logger(), ready=self._is_awaited
+            self._open_source,
+            self._publish,
+            log=self.get_logger(),
+            ready=self._is_awaited,
+            ready_timeout=parameters.start.timeout,
         )
         source = self._capture.open()
         self._image_publisher = self._publish_on(Image, "image_raw")

@@ -1,12 +1,14 @@
 """What all nodes have in common: life cycle, start by itself, diagnostics."""
 
+import math
 import traceback
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_updater import DiagnosticStatusWrapper, Updater
-from rcl_interfaces.msg import ParameterDescriptor
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.nodes.node_process import run_node
@@ -51,6 +53,8 @@ class InspectionNode(LifecycleNode):
             kwargs: As of rclpy's LifecycleNode.
         """
         super().__init__(node_name, **kwargs)
+        # Before any parameter is declared: it judges those given at the start as well.
+        self.add_on_set_parameters_callback(_refuse_what_is_no_number)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._state_label = "unconfigured"
         self._last_error = ""
@@ -222,3 +226,12 @@ class InspectionNode(LifecycleNode):
             status.add("last error", self._last_error)
         self.diagnose(status)
         return status
+
+
+def _refuse_what_is_no_number(parameters: list[Parameter]) -> SetParametersResult:
+    """Refuses not-a-number and infinity, which pass any bounds check that is a comparison."""
+    for parameter in parameters:
+        if isinstance(parameter.value, float) and not math.isfinite(parameter.value):
+            reason = f"parameter {parameter.name} is {parameter.value}: give a number"
+            return SetParametersResult(successful=False, reason=reason)
+    return SetParametersResult(successful=True)

@@ -74,7 +74,10 @@ class BagFile:
         self._note: TextIO | None = None
         if self.path.exists():
             raise RecordingError(f"{self.path} is there already")
-        self._writer = _BagWriter(self._partial, version=9, storage_plugin=StoragePlugin.MCAP)
+        try:
+            self._writer = _BagWriter(self._partial, version=9, storage_plugin=StoragePlugin.MCAP)
+        except WriterError as error:
+            raise RecordingError(f"cannot begin a bag in {folder}: {error}") from error
         try:
             self._writer.open()
             self._keep_note(note)
@@ -133,16 +136,16 @@ class BagFile:
         Raises:
             RecordingError: It cannot be finished; it stays under its temporary name.
         """
-        (self._partial / RESERVE_FILE).unlink(missing_ok=True)
-        with suppress(StorageFullError):
-            self._storage.close_chunk()
-        self._writer.settle_counts()
-        if not sum(self._writer.counts.values()):
-            self.discard()
-            return None
-        for key, value in custom_data.items():
-            self._writer.set_custom_data(key, value)
         try:
+            (self._partial / RESERVE_FILE).unlink(missing_ok=True)
+            with suppress(StorageFullError):
+                self._storage.close_chunk()
+            self._writer.settle_counts()
+            if not sum(self._writer.counts.values()):
+                self.discard()
+                return None
+            for key, value in custom_data.items():
+                self._writer.set_custom_data(key, value)
             self._storage.bio.sync()
             self._writer.close()
             (self._partial / NOTE_FILE).unlink()

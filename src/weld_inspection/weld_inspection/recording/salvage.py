@@ -66,7 +66,12 @@ def salvage(
         bag.discard()
         raise
     path = bag.close(note | {"salvaged": "true"})
-    shutil.rmtree(leftover)
+    try:
+        shutil.rmtree(leftover)
+    except OSError as error:
+        raise RecordingError(
+            f"it was salvaged to {path}, but cannot be removed: {error.strerror}"
+        ) from error
     return path, count
 
 
@@ -102,15 +107,15 @@ def _messages(file: Path) -> Iterator[tuple[str, Message]]:
 
 
 def _records(file: Path) -> Iterator[McapRecord]:
-    with file.open("rb") as stream:
-        try:
+    try:
+        with file.open("rb") as stream:
             for record in StreamReader(stream, emit_chunks=True).records:
                 if isinstance(record, Chunk):
                     # The reader hands out what there is of a chunk that was cut off.
                     if len(record.data) < record.uncompressed_size:
                         return
                     yield from breakup_chunk(record)
-        except (McapError, struct.error):
-            return  # here it was cut off
-        except OSError as error:
-            raise RecordingError(f"cannot read {file}: {error.strerror}") from error
+    except (McapError, struct.error, ValueError):
+        return  # here it was cut off, or a power failure left something else
+    except OSError as error:
+        raise RecordingError(f"cannot read {file}: {error.strerror}") from error

@@ -2,6 +2,7 @@
 
 import struct
 from collections import Counter, defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -111,7 +112,8 @@ class SteadyMcapWriter(McapWriter):
         try:
             super().close(version, metadata)
         except OSError:
-            bio.cut(end)
+            with suppress(OSError):
+                bio.cut(end)
             raise
 
     def _write_chunk(self, last: bytes | memoryview = b"") -> None:
@@ -139,7 +141,8 @@ class SteadyMcapWriter(McapWriter):
         try:
             self.bio.write_parts([head, records, last, indexes])
         except OSError as error:
-            self.bio.cut(start)
+            with suppress(OSError):  # a disk that is gone; the bag cannot be finished then
+                self.bio.cut(start)
             for channel, messages in chunk.msgs.items():
                 self.channel_stats[channel] -= len(messages)
                 self.lost[channel] += len(messages)

@@ -81,7 +81,11 @@ class _Queue:
 
 
 class BagWriter:
-    """Does what the event logic wants, in the order in which it wants it."""
+    """Does what the event logic wants, in the order in which it wants it.
+
+    Whatever goes wrong with a bag costs that bag: it is said, and the next one is begun as if
+    nothing had been.
+    """
 
     def __init__(
         self,
@@ -198,8 +202,8 @@ class BagWriter:
                 if reason:
                     raise RecordingError(reason)
                 path, count = salvage(leftover, self._topics, self._definitions)
-            except RecordingError as error:
-                text = f"{leftover} was left unfinished and stays there: {error}"
+            except Exception as error:
+                text = f"{leftover} was left unfinished and stays there: {_reason(error)}"
                 self._say(Severity.WARNING, text)
                 continue
             where = f"what could be read is in {path}" if path else "nothing in it could be read"
@@ -215,8 +219,8 @@ class BagWriter:
             if reason:
                 raise RecordingError(reason)
             file = BagFile(self._folder, name, self._topics, self._definitions, note)
-        except RecordingError as error:
-            self._fail(f"an event ({note['cause']}) is not recorded: {error}")
+        except Exception as error:
+            self._fail(f"an event ({note['cause']}) is not recorded: {_reason(error)}")
             return
         self._sequence += 1
         self._files[action.number] = _OpenFile(file, note)
@@ -235,8 +239,8 @@ class BagWriter:
                 trouble = self._budget.refusal(self._open_bytes()) if is_frame else ""
                 if not trouble:
                     open_file.file.write(message.topic, message.received_ns, message.data)
-            except RecordingError as error:
-                trouble = str(error)
+            except Exception as error:
+                trouble = _reason(error)
         with self._changed:
             self._queue.bytes -= len(message.data)
             if open_file is None or trouble:
@@ -260,9 +264,9 @@ class BagWriter:
         size = open_file.file.bytes_written
         try:
             path = open_file.file.close(open_file.note | custom_data)
-        except RecordingError as error:
+        except Exception as error:
             path = None
-            self._fail(str(error))
+            self._fail(_reason(error))
         # Small images wait for their chunk; a full disk may have refused them after all.
         lost = open_file.frames - sum(open_file.file.count(topic) for topic in self._frame_topics)
         self._measure()
@@ -289,6 +293,13 @@ class BagWriter:
         used = self._budget.bytes_used + self._open_bytes()
         with self._changed:
             self._status.bytes_used = used
+
+
+def _reason(error: Exception) -> str:
+    """Why something was not done, in a line."""
+    if isinstance(error, RecordingError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def _context_data(context: BagContext) -> dict[str, str]:

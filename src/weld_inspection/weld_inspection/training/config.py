@@ -59,6 +59,13 @@ class TrainingConfig:
         Raises:
             InspectionError: A value is out of its range.
         """
+        if not isinstance(self.network_options, dict):
+            raise InspectionError(
+                f"network_options is {self.network_options!r}: give names and values"
+            )
+        for name in ("data", "validation"):
+            if not all(isinstance(folder, str) for folder in getattr(self, name)):
+                raise InspectionError(f"{name} is {getattr(self, name)!r}: give folders of clips")
         for name, least in (("epochs", 1), ("batch_size", 1), ("stride", 0), ("workers", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
@@ -102,8 +109,9 @@ def read_training_config(path: Path | None, overrides: dict[str, Any]) -> Traini
     if unknown:
         raise InspectionError(f"unknown training options {unknown}: known are {sorted(known)}")
     for name in ("data", "validation"):
-        if isinstance(values.get(name), str):
-            values[name] = (values[name],)
-        elif name in values:
-            values[name] = tuple(values[name])
+        if name in values:
+            given = values[name]
+            values[name] = tuple(given) if isinstance(given, (list, tuple)) else (given,)
+    if values.get("network_options", {}) is None:  # the name alone, with nothing below it
+        values["network_options"] = {}
     return TrainingConfig(**values)

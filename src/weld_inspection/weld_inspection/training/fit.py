@@ -4,12 +4,13 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import lightning
-import torch
+import numpy as np
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
-from torch.utils.data import ConcatDataset, DataLoader
+from torch.utils.data import ConcatDataset, DataLoader, Sampler
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.engine import choose_device, choose_precision
@@ -20,7 +21,7 @@ from weld_inspection.training.config import TrainingConfig
 from weld_inspection.training.module import WindowSegmentation, take_over
 from weld_inspection.training.windows import WindowDataset
 
-STEPS_BETWEEN_CHECKPOINTS = 100  # what a kill may cost
+STEPS_BETWEEN_CHECKPOINTS = 100  # what a kill may cost, in an epoch that is longer
 CHECKPOINT = "last.ckpt"
 MODEL = "model.safetensors"
 LIGHTNING_LOG = "lightning.pytorch"  # its hints say nothing about this training
@@ -48,7 +49,9 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
     out = Path(config.out)
     checkpoint = _prepare_folder(out, resume)
     lightning.seed_everything(config.seed, verbose=False)
-    network = build_network(NetworkConfig(config.network, **config.network_options))
+    network = build_network(
+        NetworkConfig.from_dict({"architecture": config.network} | config.network_options)
+    )
     if config.start_from and not resume:
         take_over(network, Path(config.start_from))
     training = _loader(config, config.data, network.config, training=True)
@@ -56,13 +59,13 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
     if config.validation:
         validation = _loader(config, config.validation, network.config, training=False)
     device = choose_device(config.device)
-    checkpoints = ModelCheckpoint(
-        out,
-        save_top_k=0,
-        save_last=True,
-        every_n_train_steps=STEPS_BETWEEN_CHECKPOINTS,
-        enable_version_counter=False,
-    )
+    checkpoints = [
+        ModelCheckpoint(out, save_top_k=0, save_last=True, enable_version_counter=False, **occasion)
+        for occasion in (
+            {"every_n_train_steps": STEPS_BETWEEN_CHECKPOINTS},
+            {"every_n_epochs": 1, "save_on_train_epoch_end": True},
+        )
+    ]
     # A bar for a person; a line an epoch everywhere.
     bar = [TQDMProgressBar(leave=True)] if sys.stderr.isatty() else []
     trainer = lightning.Trainer(
@@ -70,16 +73,50 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
         devices=1,
         precision=LIGHTNING_PRECISION[choose_precision(config.precision, device)],
         max_epochs=config.epochs,
-        callbacks=[checkpoints, EpochReport(out), *bar],
+        callbacks=[*checkpoints, EpochReport(out), *bar],
         logger=False,
         enable_progress_bar=bool(bar),
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
     (out / "training.json").write_text(json.dumps(config.to_dict(), indent=2), encoding="utf-8")
-    module = WindowSegmentation(network.to(memory_format=torch.channels_last), config)
+    module = WindowSegmentation(network.channels_last(), config)
     trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
     return out / MODEL
+
+
+class EpochSampler(Sampler[int]):
+    """All windows in an order that follows from the seed and the epoch.
+
+    A training that is resumed thus goes on with the order and the augmentation that it would have
+    had. Lightning calls `set_epoch` before each epoch.
+    """
+
+    def __init__(self, datasets: list[WindowDataset], seed: int) -> None:
+        """Starts at epoch 0.
+
+        Args:
+            datasets: As they follow each other in the loader.
+            seed: Of the training.
+        """
+        self._datasets = datasets
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Sets the epoch, of the data sets as well."""
+        self._epoch = epoch
+        for dataset in self._datasets:
+            dataset.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        return sum(len(dataset) for dataset in self._datasets)
+
+    def __iter__(self) -> Iterator[int]:
+        """Numbers of the windows in this epoch's order."""
+        order = np.random.default_rng([self._seed, self._epoch]).permutation(len(self))
+        return iter(order.tolist())
 
 
 class EpochReport(Callback):
@@ -155,7 +192,7 @@ def _loader(
     return DataLoader(
         ConcatDataset(datasets),
         batch_size=config.batch_size,
-        shuffle=training,
+        sampler=EpochSampler(datasets, config.seed) if training else None,
         drop_last=False,
         num_workers=config.workers,
         persistent_workers=config.workers > 0,

@@ -8,6 +8,11 @@ from torch import Tensor, nn
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.engine import normalise
+from weld_inspection.networks.segmentation_network import (
+    DEFECT_LOGIT,
+    SegmentationNetwork,
+    segmentation_loss,
+)
 from weld_inspection.networks.weights import load_model
 from weld_inspection.training.config import TrainingConfig
 from weld_inspection.training.metrics import binary_metrics
@@ -17,13 +22,12 @@ ENCODERS = {
     "forward_layers.": "forward_stack.encoder.",
     "backward_layers.": "backward_stack.encoder.",
 }
-DEFECT_LOGIT = 1  # channel of the logits; 0 is sound
 
 
 class WindowSegmentation(lightning.LightningModule):
     """Trains a network on windows of uint8 frames and 0/1 masks."""
 
-    def __init__(self, network: nn.Module, config: TrainingConfig) -> None:
+    def __init__(self, network: SegmentationNetwork, config: TrainingConfig) -> None:
         """Wraps a network made by `build_network`."""
         super().__init__()
         self.network = network
@@ -32,7 +36,7 @@ class WindowSegmentation(lightning.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """Returns the loss of a batch: frames (B, T, H, W, 3) uint8, masks (B, T, H, W) 0/1."""
-        loss = segmentation_loss(self._logits(batch), batch["masks"])
+        loss = self.network.loss(self._frames(batch), batch["masks"])
         if not torch.isfinite(loss):
             raise InspectionError(
                 f"the loss is {loss.item()} in epoch {self.current_epoch}, batch {index}: "
@@ -43,7 +47,7 @@ class WindowSegmentation(lightning.LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
         """Adds a batch to the epoch's metrics."""
-        logits = self._logits(batch)
+        logits = self.network(self._frames(batch))
         self.log(
             "validation_loss", segmentation_loss(logits, batch["masks"]), prog_bar=True,
             batch_size=len(logits),
@@ -66,24 +70,9 @@ class WindowSegmentation(lightning.LightningModule):
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
-    def _logits(self, batch: dict[str, Tensor]) -> Tensor:
-        return self.network(normalise(batch["frames"].permute(0, 1, 4, 2, 3)))
-
-
-def segmentation_loss(logits: Tensor, masks: Tensor) -> Tensor:
-    """Pixel-wise binary cross entropy over both logits against the one-hot mask.
-
-    Args:
-        logits: (B, T, 2, H, W), sound and defect.
-        masks: (B, T, H, W), 1 where there is a defect.
-
-    Returns:
-        The mean over everything, a scalar.
-    """
-    defect = masks.float()
-    return nn.functional.binary_cross_entropy_with_logits(
-        logits.float(), torch.stack((1 - defect, defect), 2)
-    )
+    @staticmethod
+    def _frames(batch: dict[str, Tensor]) -> Tensor:
+        return normalise(batch["frames"].permute(0, 1, 4, 2, 3))
 
 
 def take_over(network: nn.Module, path: Any) -> int:

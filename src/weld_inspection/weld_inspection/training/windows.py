@@ -118,7 +118,7 @@ class WindowDataset(Dataset):
         return {"frames": torch.from_numpy(frames), "masks": torch.from_numpy(masks)}
 
     def set_epoch(self, epoch: int) -> None:
-        """Sets how often each window counts as drawn, as when a training is resumed."""
+        """Sets how often each window counts as drawn before this epoch."""
         self._draws.fill_(epoch)
 
     def place(self, index: int) -> tuple[str, int]:

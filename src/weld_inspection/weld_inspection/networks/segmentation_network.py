@@ -1,0 +1,68 @@
+"""What every network of the registry is: a window of frames in, logits for each pixel out."""
+
+from abc import ABC, abstractmethod
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from weld_inspection.networks.config import NetworkConfig
+
+SOUND_AND_DEFECT = 2  # logits for each pixel; the paper's two output channels
+DEFECT_LOGIT = 1  # channel of the logits; 0 is sound
+
+
+class SegmentationNetwork(nn.Module, ABC):
+    """A network that the registry can name, the trainer train and the detector run."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        """Keeps the options.
+
+        Args:
+            config: Saved with the weights.
+        """
+        super().__init__()
+        self.config = config
+
+    @abstractmethod
+    def forward(self, frames: Tensor) -> Tensor:
+        """Returns logits of sound and defect for every pixel.
+
+        Args:
+            frames: (B, T, in_channels, H, W) in [-1, 1]; any T >= 1, H and W >= 16.
+
+        Returns:
+            (B, T, 2, H, W). The probability of a defect is the sigmoid of channel 1.
+        """
+
+    def loss(self, frames: Tensor, masks: Tensor) -> Tensor:
+        """Returns what training makes small.
+
+        Args:
+            frames: As of `forward`.
+            masks: (B, T, H, W), 1 where there is a defect.
+        """
+        return segmentation_loss(self(frames), masks)
+
+    def channels_last(self) -> Self:
+        """Lays the 2-D convolutions' weights out as processors like them; returns itself."""
+        for module in self.modules():
+            if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+                module.to(memory_format=torch.channels_last)
+        return self
+
+
+def segmentation_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """Pixel-wise binary cross entropy over both logits against the one-hot mask.
+
+    Args:
+        logits: (B, T, 2, H, W), sound and defect.
+        masks: (B, T, H, W), 1 where there is a defect.
+
+    Returns:
+        The mean over everything, a scalar.
+    """
+    defect = masks.float()
+    return nn.functional.binary_cross_entropy_with_logits(
+        logits.float(), torch.stack((1 - defect, defect), 2)
+    )
