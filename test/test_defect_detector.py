@@ -339,7 +339,13 @@ def test_no_window_spans_a_break(bench):
 
 
 def test_thresholds_change_at_run_time_within_their_bounds(bench):
-    for name, value in (("threshold", 1.5), ("threshold", math.nan), ("pixel_threshold", -1)):
+    for name, value in (
+        ("threshold", 1.5),
+        ("threshold", math.nan),
+        ("pixel_threshold", -1),
+        ("max_frame_gap", math.nan),
+        ("seam.camera_offset", math.inf),
+    ):
         result = bench.set_parameter(name, value)
         assert not result.successful
         assert name in result.reason
@@ -433,7 +439,8 @@ def test_absent_or_damaged_model_is_told_and_taken_once_it_is_right(graph, tmp_p
     bench.wait_for(masks=10, reports=1)
 
 
-def test_parameter_out_of_bounds_is_refused_at_the_start(graph, model):
-    process = graph.run("defect_detector", parameters={"model": str(model), "threshold": 1.5})
+@pytest.mark.parametrize(("name", "value"), [("threshold", 1.5), ("seam.max_age", math.nan)])
+def test_parameter_out_of_bounds_is_refused_at_the_start(graph, model, name, value):
+    process = graph.run("defect_detector", parameters={"model": str(model), name: value})
     assert process.wait(60) == 1
-    assert "threshold" in process.output and "Traceback" not in process.output
+    assert name in process.output and "Traceback" not in process.output

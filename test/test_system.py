@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import yaml
 from ament_index_python.packages import get_package_share_directory
+from diagnostic_msgs.msg import DiagnosticStatus
 from mcap_ros2.reader import read_ros2_messages
 from sensor_msgs.msg import Image
 
@@ -133,6 +134,31 @@ def test_a_weld_is_inspected_alarmed_and_bagged_and_the_bag_gives_the_same(
     common = set(first) & set(second)
     assert common and any(first[s][0] for s in common)
     assert {s: first[s] for s in common} == {s: second[s] for s in common}
+    whole = {
+        to_nanoseconds(r.window_end)
+        for r in recorded["/weld/defects"]
+        if to_nanoseconds(r.window_start) >= stamps[0] and to_nanoseconds(r.window_end) <= last
+    }
+    assert len(whole) >= 8
+    missing = whole - set(second)
+    assert 10 * len(missing) <= sum(report.frames_dropped for report in again_reports)
+
+
+def test_a_recorder_that_cannot_write_keeps_nobody_from_inspecting(graph, tmp_path, parameters):
+    values = yaml.safe_load(parameters.read_text())
+    values["/**/camera_driver"]["ros__parameters"]["start"] = {"timeout": 20.0}
+    parameters.write_text(yaml.safe_dump(values))
+    blocked = tmp_path / "a_file"
+    blocked.touch()
+    reports = graph.collect(DefectReport, "/weld/defects", qos.REPORT)
+    run = graph.launch(source="simulated", params_file=parameters, output_dir=blocked / "bags")
+    graph.wait_for_output(run, "without all the subscribers", PATIENCE)
+    graph.wait_for(lambda: reports, PATIENCE, "a report")
+    recorder = graph.diagnostics("weld/recorder")
+    assert recorder.level == DiagnosticStatus.ERROR
+    assert f"cannot write to the output folder {blocked / 'bags'}" in recorder.message
+    assert run.interrupt() == 0
+    assert "Traceback" not in run.output
 
 
 def read_bag(folder: Path) -> dict[str, list]:
