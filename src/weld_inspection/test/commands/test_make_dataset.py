@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from weld_inspection.commands.make_dataset import command
 from weld_inspection.training.clips import ClipError, open_clips
 from weld_inspection.training.photo_split import split_names
+from weld_inspection.training.presets import PRESETS
 
 
 @pytest.fixture(scope="module")
@@ -185,3 +187,46 @@ def test_help(kind, capsys):
     assert caught.value.code == 0
     text = capsys.readouterr().out
     assert "--out" in text
+
+
+def test_preset_is_whole_repeatable_and_goes_on_where_it_was(tmp_path, photographs, capsys):
+    arguments = ["preset", "tiny", "--photos", str(photographs), "--workers", "2"]
+    assert command([*arguments, "--out", str(tmp_path / "a")]) == 0
+    told = capsys.readouterr().out
+    parts = sorted(folder.name for folder in (tmp_path / "a").iterdir())
+    assert parts == [
+        "photos_train", "photos_tune", "photos_validation", "train", "tune", "validation",
+    ]  # fmt: skip
+    clips = {part: open_clips(tmp_path / "a" / part) for part in parts}
+    frames = {part: sum(clip.metadata.frame_count for clip in clips[part]) for part in parts}
+    assert (frames["train"], frames["tune"], frames["validation"]) == (120, 60, 60)
+    assert {clip.metadata.source["rig"] for clip in clips["train"]} == {"manual"}
+    assert {clip.metadata.source["rig"] for clip in clips["validation"]} == {"automatic"}
+    shown = [clip.name for part in parts for clip in clips[part] if part.startswith("photos")]
+    assert len(set(shown)) == len(shown) == 12
+    ratio = json.loads((tmp_path / "a/train/dataset.json").read_text())["defect_pixel_ratio"]
+    assert f"train: 2 clips, 120 frames, {1 / ratio - 1:.0f} sound pixels" in told
+    # What is there is kept, what is missing is made as it was.
+    before = digests(tmp_path / "a/tune")
+    shutil.rmtree(tmp_path / "a/tune")
+    stamp = (tmp_path / "a/train/dataset.json").stat().st_mtime_ns
+    assert command([*arguments, "--out", str(tmp_path / "a")]) == 0
+    assert digests(tmp_path / "a/tune") == before
+    assert (tmp_path / "a/train/dataset.json").stat().st_mtime_ns == stamp
+    with pytest.raises(ClipError, match="holds another data set"):
+        command(["preset", "small", "--out", str(tmp_path / "a")])
+
+
+@pytest.mark.parametrize(
+    ("preset", "clips", "frames"), [("small", 142, 14_200), ("paper", 310, 75_420)]
+)
+def test_presets_are_four_fifths_training_and_never_share_a_seed(preset, clips, frames):
+    parts = PRESETS[preset]
+    assert sum(part.clips for part in parts.values()) == clips
+    assert sum(part.frames for part in parts.values()) == frames
+    aside = parts["validation"].frames / frames
+    assert aside == pytest.approx(0.2, abs=0.005)
+    for part in parts.values():
+        assert sum(plan.frame_count for plan in part.plans()) == part.frames
+    seeds = [plan.seed for part in parts.values() for plan in part.plans()]
+    assert len(set(seeds)) == len(seeds)

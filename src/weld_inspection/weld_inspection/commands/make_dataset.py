@@ -9,6 +9,8 @@ from typing import Any
 from weld_inspection.commands import run_command
 
 EXAMPLES = """examples:
+  # everything to train and judge a network on two cores: train, tune and validation clips
+  make_dataset preset small --out clips/small --photos weld_photos --workers 2
   # 90 clips of simulated welds at the network's size, each from a seed of its own
   make_dataset simulated --out clips/train --clips 90 --seed 1000 --rig manual --workers 2
   # two clips of each photograph that is not held aside, and one of each that is
@@ -33,6 +35,8 @@ def command(arguments: list[str]) -> int:
         parser.error("--duration is for --concatenate; a clip's length is --frames")
     if options.kind == "photos" and options.clips > 1 and options.concatenate:
         parser.error("--concatenate makes one clip: give its --duration instead of --clips")
+    if options.kind == "preset":
+        return _make_preset(options)
     # Imported here: --help and wrong options answer without loading OpenCV.
     from tqdm import tqdm
 
@@ -57,6 +61,37 @@ def command(arguments: list[str]) -> int:
         f"{options.out}: {summary['clip_count']} clips, {summary['frame_count']} frames of "
         f"{width}x{height}, {100 * summary['defect_pixel_ratio']:.2f} % of the pixels are defect"
     )
+    return 0
+
+
+def _make_preset(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from weld_inspection.training.photographs import find_photographs
+    from weld_inspection.training.presets import (
+        build_preset,
+        plan_preset,
+        sound_pixels_to_a_defect_one,
+    )
+
+    photographs = find_photographs(options.photos) if options.photos else ()
+    parts = plan_preset(options.preset, photographs, options.licence)
+    frames = sum(item.frame_count for plans in parts.values() for item in plans)
+    with tqdm(total=frames, unit="frame", disable=None) as bar:
+        summaries = build_preset(
+            options.out,
+            options.preset,
+            photographs=photographs,
+            licence=options.licence,
+            workers=options.workers,
+            advance=bar.update,
+        )
+    for name, summary in summaries.items():
+        ratio = sound_pixels_to_a_defect_one([summary])
+        print(
+            f"{options.out / name}: {summary['clip_count']} clips, {summary['frame_count']} "
+            f"frames, {ratio:.0f} sound pixels to a defect one"
+        )
     return 0
 
 
@@ -108,7 +143,15 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="simulated|photos")
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="simulated|photos|preset")
+    preset = kinds.add_parser("preset", help="data sets of fixed size and seeds, 160x90, lossless")
+    preset.add_argument("preset", choices=("tiny", "small", "paper"))
+    preset.add_argument("--out", type=Path, required=True, help="folder; what is complete is kept")
+    preset.add_argument(
+        "--photos", type=Path, help="folder of photographs with masks, for clips of them as well"
+    )
+    preset.add_argument("--licence", default="not stated", help="of the photographs")
+    preset.add_argument("--workers", type=_count, default=1, help="processes (%(default)s)")
     simulated = kinds.add_parser("simulated", help="clips of the simulated weld")
     simulated.add_argument("--clips", type=_count, default=20, help="number of clips (%(default)s)")
     simulated.add_argument("--frames", type=_count, default=100, help="of a clip (%(default)s)")

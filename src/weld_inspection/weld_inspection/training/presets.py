@@ -1,0 +1,154 @@
+"""Data sets of fixed size and seeds, so that two people have the same."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from weld_inspection.training.clip_plans import ClipPlan, ClipStore, SimulatedPlan
+from weld_inspection.training.clips import ClipError
+from weld_inspection.training.dataset_builder import DATASET_NAME, build_dataset
+from weld_inspection.training.photo_plans import choose_subset, plan_clips
+from weld_inspection.training.photographs import Photograph
+
+VALIDATION_SPLIT = 0.2  # of the photographs
+TUNE_SPLIT = 0.3  # with those of the validation
+PHOTO_FRAMES = 60  # of a passage over a photograph
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One folder of simulated clips.
+
+    Attributes:
+        rig: Rig of the simulated camera.
+        first_seed: Of the first clip; the next one more.
+        clips: Number of clips.
+        frames: Of all clips together; the first ones are a frame longer where they do not divide.
+    """
+
+    rig: str
+    first_seed: int
+    clips: int
+    frames: int
+
+    def plans(self) -> list[SimulatedPlan]:
+        """Returns the clips."""
+        frames, longer = divmod(self.frames, self.clips)
+        return [
+            SimulatedPlan(
+                f"{self.rig}_{self.first_seed + number:06d}",
+                self.first_seed + number,
+                self.rig,
+                frames + (number < longer),
+            )
+            for number in range(self.clips)
+        ]
+
+
+# Trained on the rig that is pushed by hand, validated on the one of the machine, as in the paper;
+# `tune` is held aside from training, for thresholds.
+PRESETS = {
+    # For tests.
+    "tiny": {
+        "train": Part("manual", 500_000, 2, 120),
+        "tune": Part("manual", 510_000, 1, 60),
+        "validation": Part("automatic", 520_000, 1, 60),
+    },
+    # For two cores.
+    "small": {
+        "train": Part("manual", 1_000, 90, 9_000),
+        "tune": Part("manual", 1_200, 24, 2_400),
+        "validation": Part("automatic", 530_000, 28, 2_800),
+    },
+    # The size of the paper's: 310 clips, 75 420 frames, 80/20.
+    "paper": {
+        "train": Part("manual", 100_000, 224, 54_500),
+        "tune": Part("manual", 110_000, 24, 5_836),
+        "validation": Part("automatic", 120_000, 62, 15_084),
+    },
+}
+
+
+def build_preset(
+    out: Path,
+    preset: str,
+    *,
+    photographs: Sequence[Photograph] = (),
+    licence: str = "not stated",
+    workers: int = 1,
+    advance: Callable[[int], None] = lambda frames: None,
+) -> dict[str, dict[str, Any]]:
+    """Makes a preset's folders below `out`; those that are complete are kept.
+
+    Args:
+        out: Folder.
+        preset: Name in PRESETS.
+        photographs: If given, OUT/photos_train, photos_tune and photos_validation as well.
+        licence: Of the photographs.
+        workers: Processes that render.
+        advance: Called with the number of frames made, or found made, since the last call.
+
+    Returns:
+        The contents of each folder's `dataset.json`, by its name.
+
+    Raises:
+        ClipError: A folder holds something else, or cannot be written.
+    """
+    summaries = {}
+    for name, plans in plan_preset(preset, photographs, licence).items():
+        folder = out / name
+        request = {"preset": preset, "part": name}
+        found = _finished(folder, request)
+        if found is None:
+            summaries[name] = build_dataset(
+                folder, plans, ClipStore(), request=request, workers=workers, advance=advance
+            )
+        else:
+            advance(found["frame_count"])
+            summaries[name] = found
+    return summaries
+
+
+def plan_preset(
+    preset: str, photographs: Sequence[Photograph], licence: str
+) -> dict[str, Sequence[ClipPlan]]:
+    """Returns the clips of each folder of a preset."""
+    plans: dict[str, Sequence[ClipPlan]] = {
+        name: part.plans() for name, part in PRESETS[preset].items()
+    }
+    if photographs:
+        validation = choose_subset(photographs, VALIDATION_SPLIT, "held_aside")
+        aside = choose_subset(photographs, TUNE_SPLIT, "held_aside")
+        sides = {
+            "photos_train": (choose_subset(photographs, TUNE_SPLIT, "train"), "manual"),
+            "photos_tune": ([item for item in aside if item not in validation], "manual"),
+            "photos_validation": (validation, "automatic"),
+        }
+        for name, (chosen, rig) in sides.items():
+            plans[name] = plan_clips(
+                chosen, passages=1, frame_count=PHOTO_FRAMES, seed=0, rig=rig, licence=licence
+            )
+    return plans
+
+
+def sound_pixels_to_a_defect_one(summaries: Sequence[dict[str, Any]]) -> float:
+    """Returns the ratio over all frames of some data sets."""
+    frames = sum(summary["frame_count"] for summary in summaries)
+    defects = sum(summary["defect_pixel_ratio"] * summary["frame_count"] for summary in summaries)
+    return (frames - defects) / defects if defects else float("inf")
+
+
+def _finished(folder: Path, request: dict[str, Any]) -> dict[str, Any] | None:
+    """The contents of a complete folder's `dataset.json`; None where it is still to be made."""
+    file = folder / DATASET_NAME
+    if not file.is_file():
+        return None
+    try:
+        summary = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ClipError(f"{file} cannot be read: remove {folder} to make it again") from error
+    if any(summary.get(key) != value for key, value in request.items()):
+        raise ClipError(f"{folder} holds another data set: remove it or give another --out")
+    return summary
