@@ -189,6 +189,16 @@ def test_help(kind, capsys):
     assert "--out" in text
 
 
+def test_simulated_clips_of_another_density_of_defects(tmp_path):
+    arguments = ["simulated", "--clips", 1, "--frames", 40, "--seed", 7]
+    none = make(tmp_path / "none", *arguments, "--defects-per-metre", 0)
+    many = make(tmp_path / "many", *arguments, "--defects-per-metre", 40)
+    assert none["defects_per_metre"] == 0 and none["defect_pixel_ratio"] == 0
+    (clip,) = open_clips(tmp_path / "many")
+    assert clip.metadata.source["defects_per_metre"] == 40
+    assert len(clip.metadata.defects) >= 1 and many["clip_count"] == 1
+
+
 def test_preset_is_whole_repeatable_and_goes_on_where_it_was(tmp_path, photographs, capsys):
     arguments = ["preset", "tiny", "--photos", str(photographs), "--workers", "2"]
     assert command([*arguments, "--out", str(tmp_path / "a")]) == 0

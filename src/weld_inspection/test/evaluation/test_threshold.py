@@ -6,12 +6,8 @@ import torch
 
 from weld_inspection.commands.evaluate import command
 from weld_inspection.errors import InspectionError
-from weld_inspection.evaluation.threshold import (
-    THRESHOLDS,
-    ThresholdScore,
-    best_threshold,
-    score_thresholds,
-)
+from weld_inspection.evaluation.evaluate import Evaluation
+from weld_inspection.evaluation.threshold import THRESHOLDS, best_threshold, score_thresholds
 from weld_inspection.inspection.engine import InferenceEngine
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
@@ -75,17 +71,32 @@ def test_scores_are_those_counted_by_hand(model, clips):
     assert len({score.window["f1"] for score in scores}) > 1
 
 
+def evaluation(threshold, pixel, window, planted=0, found=0, false_events=0):
+    return Evaluation(
+        {"f1": pixel}, {"f1": window}, threshold, 10, 1.0, planted, found, false_events
+    )
+
+
 def test_best_is_by_windows_and_pixels_alike():
-    scores = [
-        ThresholdScore(threshold, {"f1": pixel}, {"f1": window})
-        for threshold, pixel, window in ((0.1, 0.3, 0.9), (0.2, 0.6, 0.8), (0.3, 0.7, 0.6))
-    ]
+    scores = [evaluation(0.1, 0.3, 0.9), evaluation(0.2, 0.6, 0.8), evaluation(0.3, 0.7, 0.6)]
     assert best_threshold(scores).threshold == 0.2
+
+
+def test_most_defects_are_found_with_a_false_event_a_minute_at_most():
+    scores = [
+        evaluation(0.1, 0.5, 0.9, planted=10, found=10, false_events=2),
+        evaluation(0.2, 0.6, 0.8, planted=10, found=9, false_events=1),
+        evaluation(0.3, 0.6, 0.9, planted=10, found=9, false_events=0),
+        evaluation(0.4, 0.7, 0.9, planted=10, found=7, false_events=0),
+    ]
+    assert best_threshold(scores).threshold == 0.3
+    noisy = [evaluation(0.1, 0.5, 0.9, 10, 10, 8), evaluation(0.2, 0.4, 0.8, 10, 6, 3)]
+    assert best_threshold(noisy).threshold == 0.2
 
 
 def test_none_is_best_where_nothing_is_found():
     with pytest.raises(InspectionError, match="defective window"):
-        best_threshold([ThresholdScore(0.5, {"f1": 0.1}, {"f1": 0.0})])
+        best_threshold([evaluation(0.5, 0.1, 0.0)])
 
 
 def test_tune_writes_the_threshold_into_the_model(model, clips, tmp_path, capsys):

@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ def command(arguments: list[str]) -> int:
     decision.add_argument(
         "--tune",
         action="store_true",
-        help="score many thresholds, write the best by F1 of windows and pixels into the model",
+        help="score many thresholds and write the best into the model",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     parser.add_argument("--precision", default="auto", help="auto, fp32 or bf16 (auto)")
@@ -97,20 +96,23 @@ def _tune(options: argparse.Namespace) -> None:
         options.data,
         device=options.device,
         precision=options.precision,
-        progress=partial(tqdm, unit="window", leave=False, disable=None),
+        progress=partial(tqdm, unit="clip", leave=False, disable=None),
     )
-    print("threshold  pixel precision  recall      F1  window precision  recall      F1")
+    print("            pixels                    windows                   defects        false")
+    print("threshold   precision recall  F1      precision recall  F1      planted found  events")
     for score in scores:
-        pixel, window = score.pixel, score.window
+        columns = [
+            f"{values['precision']:.4f}    {values['recall']:.4f}  {values['f1']:.4f}"
+            for values in (score.pixel, score.window)
+        ]
         print(
-            f"{score.threshold:9.2f}{pixel['precision']:17.4f}{pixel['recall']:8.4f}"
-            f"{pixel['f1']:8.4f}{window['precision']:18.4f}{window['recall']:8.4f}"
-            f"{window['f1']:8.4f}"
+            f"{score.threshold:9.2f}   {'  '.join(columns)}  "
+            f"{score.planted:7d} {score.found:5d}  {score.false_events:6d}"
         )
     best = best_threshold(scores)
     model_id = store_threshold(options.model, best.threshold)
     print(f"threshold {best.threshold:g} written to {options.model}, now {model_id}")
-    _write_json(options.json, [asdict(score) for score in scores])
+    _write_json(options.json, [score.to_dict() for score in scores])
 
 
 def _write_json(path: Path | None, scores: Any) -> None:

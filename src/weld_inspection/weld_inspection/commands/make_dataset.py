@@ -99,11 +99,13 @@ def _plan_simulated(options: argparse.Namespace) -> tuple[list[Any], dict[str, A
     from weld_inspection.training.clip_plans import SimulatedPlan
 
     seeds = range(options.seed, options.seed + options.clips)
+    density = options.defects_per_metre
     plans = [
-        SimulatedPlan(f"{options.rig}_{seed:06d}", seed, options.rig, options.frames)
+        SimulatedPlan(f"{options.rig}_{seed:06d}", seed, options.rig, options.frames, density)
         for seed in seeds
     ]
-    return plans, {"kind": "simulated", "rig": options.rig, "seeds": list(seeds)}
+    request = {"kind": "simulated", "rig": options.rig, "seeds": list(seeds)}
+    return plans, request | ({} if density is None else {"defects_per_metre": density})
 
 
 def _plan_photos(options: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
@@ -158,6 +160,9 @@ def _parser() -> argparse.ArgumentParser:
     simulated.add_argument(
         "--seed", type=_seed, default=0, help="of the first clip; the next one more (%(default)s)"
     )
+    simulated.add_argument(
+        "--defects-per-metre", type=_density, help="planted defects, 0 to 100 (the rig's)"
+    )
     photos = kinds.add_parser("photos", help="clips of a camera that travels over photographs")
     photos.add_argument(
         "--photos", type=Path, required=True, help="folder with images/NAME.jpg, masks/NAME.png"
@@ -206,6 +211,10 @@ def _seed(text: str) -> int:
 
 def _fraction(text: str) -> float:
     return _number(text, float, lambda value: 0 <= value < 1, "a number of 0 or more and below 1")
+
+
+def _density(text: str) -> float:
+    return _number(text, float, lambda value: 0 <= value <= 100, "a number from 0 to 100")
 
 
 def _duration(text: str) -> float:

@@ -16,7 +16,7 @@ from weld_inspection.evaluation.events import (
 )
 from weld_inspection.inspection.decision import DecisionSettings
 from weld_inspection.inspection.engine import InferenceEngine
-from weld_inspection.inspection.inspector import Inspector, WindowResult
+from weld_inspection.inspection.inspector import Engine, Inspector, WindowResult
 from weld_inspection.inspection.preprocessing import resize_mask
 from weld_inspection.inspection.seam import CarriagePositions, SeamGeometry
 from weld_inspection.stamps import NANOSECONDS
@@ -55,6 +55,64 @@ class Evaluation:
         return asdict(self)
 
 
+class Tally:
+    """Adds up what a model scores with one threshold, clip by clip."""
+
+    def __init__(self, settings: DecisionSettings) -> None:
+        """Starts with nothing.
+
+        Args:
+            settings: Thresholds that the results are made with.
+        """
+        self._settings = settings
+        self._pixel, self._window = binary_metrics(""), binary_metrics("")
+        self._windows = self._planted = self._found = self._false_events = 0
+        self._minutes = 0.0
+
+    def add(self, clip: Clip, results: list[WindowResult]) -> None:
+        """Adds a clip.
+
+        Args:
+            clip: With its masks.
+            results: Of all its windows, as `inspect_clip` gives them.
+        """
+        metadata = clip.metadata
+        if results:
+            height, width = results[0].frames[0].mask.shape
+            truth = [resize_mask(mask, width, height) > 0 for mask in clip.masks()]
+        first = 0
+        for result in results:
+            length = len(result.frames)
+            real = np.stack(truth[first : first + length])
+            seen = np.stack([frame.mask for frame in result.frames]) > 0
+            first += length
+            self._pixel.update(torch.from_numpy(seen).flatten(), torch.from_numpy(real).flatten())
+            self._window.update(
+                torch.tensor([result.defective]),
+                torch.tensor([int(real.sum()) > self._settings.pixel_threshold]),
+            )
+        self._windows += len(results)
+        self._minutes += metadata.frame_count / metadata.frame_rate / 60
+        if metadata.defects and metadata.positions:
+            score = score_clip(clip, results)
+            self._planted += len(score.found) + len(score.missed)
+            self._found += len(score.found)
+            self._false_events += len(score.false)
+
+    def result(self) -> Evaluation:
+        """Returns what was added up."""
+        return Evaluation(
+            _values(self._pixel),
+            _values(self._window),
+            self._settings.threshold,
+            self._windows,
+            self._minutes,
+            self._planted,
+            self._found,
+            self._false_events,
+        )
+
+
 def evaluate(
     model: Path,
     folder: Path,
@@ -78,50 +136,15 @@ def evaluate(
         InspectionError: The model or the clips cannot be used.
     """
     engine = InferenceEngine(model, device, precision)
-    if threshold is None:
-        threshold = engine.info.threshold
-    settings = DecisionSettings(threshold)
-    pixel, window = binary_metrics(""), binary_metrics("")
-    frames, windows, planted, found, false_events = 0, 0, 0, 0, 0
-    minutes = 0.0
+    settings = DecisionSettings(engine.info.threshold if threshold is None else threshold)
+    tally = Tally(settings)
     clips = open_clips(folder)
     for clip in progress(clips) if progress else clips:
-        results = inspect_clip(engine, clip, settings)
-        truth = [
-            resize_mask(mask, engine.info.width, engine.info.height) > 0 for mask in clip.masks()
-        ]
-        for index, result in enumerate(results):
-            first = index * engine.info.window
-            real = np.stack(truth[first : first + engine.info.window])
-            seen = np.stack([frame.mask for frame in result.frames]) > 0
-            pixel.update(torch.from_numpy(seen).flatten(), torch.from_numpy(real).flatten())
-            window.update(
-                torch.tensor([result.defective]),
-                torch.tensor([int(real.sum()) > settings.pixel_threshold]),
-            )
-        frames += clip.metadata.frame_count
-        windows += len(results)
-        minutes += clip.metadata.frame_count / clip.metadata.frame_rate / 60
-        if clip.metadata.defects and clip.metadata.positions:
-            score = score_clip(clip, results)
-            planted += len(score.found) + len(score.missed)
-            found += len(score.found)
-            false_events += len(score.false)
-    return Evaluation(
-        _values(pixel),
-        _values(window),
-        settings.threshold,
-        windows,
-        minutes,
-        planted,
-        found,
-        false_events,
-    )
+        tally.add(clip, inspect_clip(engine, clip, settings))
+    return tally.result()
 
 
-def inspect_clip(
-    engine: InferenceEngine, clip: Clip, settings: DecisionSettings
-) -> list[WindowResult]:
+def inspect_clip(engine: Engine, clip: Clip, settings: DecisionSettings) -> list[WindowResult]:
     """Runs a clip through the inspector, with the clip's positions as the carriage's."""
     metadata = clip.metadata
     scale = CAMERA_WIDTH / metadata.width

@@ -51,24 +51,33 @@ class SimulatedPlan:
         seed: Seed of weld and camera.
         rig: Name of the rig.
         frame_count: Number of frames.
+        defects_per_metre: Density of planted defects; None for the rig's own.
     """
 
     name: str
     seed: int
     rig: str
     frame_count: int
+    defects_per_metre: float | None = None
 
     def make(self, folder: Path, store: ClipStore, advance: Callable[[], None]) -> None:
         """See `ClipPlan.make`."""
         weld = SimulatedWeld(
-            self.seed, rig=self.rig, duration=self.frame_count / FRAME_RATE, frame_rate=FRAME_RATE
+            self.seed,
+            rig=self.rig,
+            duration=self.frame_count / FRAME_RATE,
+            frame_rate=FRAME_RATE,
+            defects_per_metre=self.defects_per_metre,
         )
+        source: dict[str, Any] = {"kind": "simulated", "seed": self.seed, "rig": self.rig}
+        if self.defects_per_metre is not None:
+            source["defects_per_metre"] = self.defects_per_metre
         with ClipWriter(
             folder,
             width=store.width,
             height=store.height,
             frame_rate=FRAME_RATE,
-            source={"kind": "simulated", "seed": self.seed, "rig": self.rig},
+            source=source,
             defects=[ClipDefect(d.code, d.name, d.start, d.end) for d in weld.defects],
             codec=store.codec,
         ) as writer:
