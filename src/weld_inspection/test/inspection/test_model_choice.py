@@ -17,20 +17,20 @@ def folder(tmp_path_factory):
     """Small random networks under the names of shipped ones."""
     path = tmp_path_factory.mktemp("models")
     torch.manual_seed(1)
-    for name in ("bi_crrn_e_attn", "bi_crrn_ed_attn"):
+    for name in ("bi_crrn_e", "bi_crrn_ed_attn"):
         config = NetworkConfig(name, channels=4, layers=1, window=3, width=32, height=18)
         save_model(path / f"{name}.safetensors", build_network(config))
     return path
 
 
 def test_model_is_found_by_path_and_by_name(folder):
-    wanted = folder / "bi_crrn_e_attn.safetensors"
-    for name in (str(wanted), "bi_crrn_e_attn", "bi_crrn_e_attn.safetensors"):
+    wanted = folder / "bi_crrn_e.safetensors"
+    for name in (str(wanted), "bi_crrn_e", "bi_crrn_e.safetensors"):
         assert find_model(name, folder) == wanted
 
 
 def test_unknown_model_is_told_with_the_shipped_ones(folder, tmp_path):
-    with pytest.raises(InspectionError, match="no model 'nope'.*bi_crrn_e_attn, bi_crrn_ed_attn"):
+    with pytest.raises(InspectionError, match="no model 'nope'.*bi_crrn_e, bi_crrn_ed_attn"):
         find_model("nope", folder)
     with pytest.raises(InspectionError, match="no model '/no/such.safetensors'"):
         find_model("/no/such.safetensors", folder)
@@ -39,16 +39,27 @@ def test_unknown_model_is_told_with_the_shipped_ones(folder, tmp_path):
 
 
 def test_best_model_that_keeps_up_is_chosen(folder, monkeypatch):
-    times = {"bi_crrn_ed_attn": 0.2, "bi_crrn_e_attn": 0.1}
+    times = {"bi_crrn_e": 0.2, "bi_crrn_ed_attn": 0.1}
     monkeypatch.setattr(model_choice, "_time", lambda engine: times[engine.info.architecture])
     engine, why = choose_engine(folder, device="cpu", frame_rate=3.0)  # 0.6 s allowed
-    assert engine.info.architecture == "bi_crrn_ed_attn"
-    assert why.startswith("bi_crrn_ed_attn chosen: bi_crrn_ed_attn takes 0.20 s a window on cpu")
+    assert engine.info.architecture == "bi_crrn_e"
+    assert why.startswith("bi_crrn_e chosen: bi_crrn_e takes 0.20 s a window on cpu")
     engine, why = choose_engine(folder, device="cpu", frame_rate=12.0)  # 0.15 s allowed
-    assert engine.info.architecture == "bi_crrn_e_attn"
-    assert "0.15 s allowed; bi_crrn_e_attn takes 0.10 s" in why
-    engine, _ = choose_engine(folder, device="cpu", frame_rate=2.5, stride=1)  # 0.24 s allowed
     assert engine.info.architecture == "bi_crrn_ed_attn"
+    assert "0.15 s allowed; bi_crrn_ed_attn takes 0.10 s" in why
+    engine, _ = choose_engine(folder, device="cpu", frame_rate=2.5, stride=1)  # 0.24 s allowed
+    assert engine.info.architecture == "bi_crrn_e"
+
+
+@pytest.mark.parametrize(
+    ("slow", "fast"), [("bi_crrn_e", "bi_crrn_ed_attn"), ("bi_crrn_ed_attn", "bi_crrn_e")]
+)
+def test_fastest_model_is_chosen_where_none_keeps_up(folder, monkeypatch, slow, fast):
+    times = {slow: 3.0, fast: 2.0}
+    monkeypatch.setattr(model_choice, "_time", lambda engine: times[engine.info.architecture])
+    engine, why = choose_engine(folder, device="cpu")
+    assert engine.info.architecture == fast
+    assert why.startswith(f"{fast} chosen: ") and "3.00 s" in why and "2.00 s" in why
 
 
 def test_real_engine_is_timed_and_inspects(folder):
