@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,32 @@ def test_demo_on_a_simulated_weld(tmp_path):
     video = cv2.VideoCapture(str(tmp_path / "out" / "events.mp4"))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) >= 20
     assert video.get(cv2.CAP_PROP_FRAME_WIDTH) == 1280
+
+
+def test_demo_that_is_interrupted_tells_what_it_saw(tmp_path):
+    output = tmp_path / "out"
+    demo = subprocess.Popen(
+        [sys.executable, "-u", str(DEMO), "--output", str(output)],
+        env=os.environ | {"ROS_DOMAIN_ID": str(DOMAIN_ID)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        begin = []
+        while not begin or "event  1" not in begin[-1]:
+            begin.append(demo.stdout.readline())
+            assert begin[-1], "".join(begin)
+        demo.send_signal(signal.SIGINT)
+        told, _ = demo.communicate(timeout=120)
+    finally:
+        demo.kill()
+    assert demo.returncode == 0, told
+    assert "stopped" in told and "Summary" in told and "Traceback" not in told
+    summary = json.loads((output / "summary.json").read_text())
+    assert 0 < summary["frames"]["inspected"] < 600
+    assert list((output / "bags").glob("*/metadata.yaml"))
 
 
 def test_demo_on_an_input_that_is_not_there():

@@ -16,6 +16,7 @@ import rclpy
 import yaml
 from ament_index_python.packages import get_package_share_directory
 from live_system import LaunchedSystem, Watcher, finished_bags, seconds
+from rclpy.signals import SignalHandlerOptions
 
 from weld_inspection.commands import run_command
 from weld_inspection.errors import InspectionError
@@ -45,14 +46,14 @@ def command(arguments: list[str]) -> int:
     prepare(output)
     launch_arguments, weld = choose_source(options, output)
 
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is ours to handle
     watcher = Watcher()
     with LaunchedSystem(launch_arguments, output / "launch.log") as system:
         try:
             watch(watcher, system, options.seconds if options.device else math.inf)
+            watcher.wait_for_bag()
         except KeyboardInterrupt:
-            print("  stopped")
-        watcher.wait_for_bag()
+            print("  stopped")  # the recorder closes its bag when the system ends
         # The last event may have been open when the source ended.
         print_events(watcher, at_the_end=True)
     summary = summarise(watcher, weld, options)

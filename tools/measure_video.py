@@ -20,6 +20,7 @@ import rclpy
 import torch
 from live_system import LaunchedSystem, Watcher, finished_bags, seconds
 from rclpy.serialization import deserialize_message
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
 from weld_inspection.commands import run_command
@@ -73,7 +74,7 @@ def command(arguments: list[str]) -> int:
     ]
     if options.model:
         launch_arguments.append(f"model:={options.model}")
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is ours to handle
     watcher = MaskWatcher()
     processor: dict[str, float] = {}
     stamps: list[float] = []
