@@ -20,7 +20,7 @@ from weld_inspection.nodes import qos
 from weld_interfaces.msg import AlarmState, DefectReport, DetectorInfo, RecordingState
 
 NAMESPACE = "weld"
-START_TIMEOUT = 120.0  # s until the first frame
+START_TIMEOUT = 180.0  # s until the first frame
 QUIET = 3.0  # s without a frame after which the source has ended
 CLOSING_TIMEOUT = 30.0  # s for the last bag to be closed, and for the nodes to end
 

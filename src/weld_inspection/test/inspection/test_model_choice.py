@@ -40,7 +40,9 @@ def test_unknown_model_is_told_with_the_shipped_ones(folder, tmp_path):
 
 def test_best_model_that_keeps_up_is_chosen(folder, monkeypatch):
     times = {"bi_crrn_e": 0.2, "bi_crrn_ed_attn": 0.1}
-    monkeypatch.setattr(model_choice, "_time", lambda engine: times[engine.info.architecture])
+    monkeypatch.setattr(
+        model_choice, "_time", lambda engine, budget: times[engine.info.architecture]
+    )
     engine, why = choose_engine(folder, device="cpu", frame_rate=3.0)  # 0.6 s allowed
     assert engine.info.architecture == "bi_crrn_e"
     assert why.startswith("bi_crrn_e chosen: bi_crrn_e takes 0.20 s a window on cpu")
@@ -56,7 +58,9 @@ def test_best_model_that_keeps_up_is_chosen(folder, monkeypatch):
 )
 def test_fastest_model_is_chosen_where_none_keeps_up(folder, monkeypatch, slow, fast):
     times = {slow: 3.0, fast: 2.0}
-    monkeypatch.setattr(model_choice, "_time", lambda engine: times[engine.info.architecture])
+    monkeypatch.setattr(
+        model_choice, "_time", lambda engine, budget: times[engine.info.architecture]
+    )
     engine, why = choose_engine(folder, device="cpu")
     assert engine.info.architecture == fast
     assert why.startswith(f"{fast} chosen: ") and "3.00 s" in why and "2.00 s" in why
@@ -76,3 +80,11 @@ def test_real_engine_is_timed_and_inspects(folder):
         assert one.regions == other.regions or str(one.regions) == str(other.regions)
         for a, b in zip(one.frames, other.frames, strict=True):
             assert a.mask.shape == (18, 32) and np.array_equal(a.mask, b.mask)
+
+
+def test_timing_ends_with_the_first_that_keeps_up(brightness_engine):
+    engine = brightness_engine()
+    assert model_choice._time(engine, 60.0) < 60.0
+    assert engine.calls == 1
+    model_choice._time(engine, 0.0)
+    assert engine.calls == 1 + model_choice.TIMINGS
