@@ -140,7 +140,10 @@ def test_a_weld_is_inspected_alarmed_and_bagged_and_the_bag_gives_the_same(
         for reports in (recorded["/weld/defects"], again_reports)
     )
     for s in common:
-        assert second_places[s] == pytest.approx(first_places[s], abs=1e-4)
+        # A replay knows no place for frames before its first carriage state.
+        pairs = zip(first_places[s], second_places[s], strict=True)
+        assert all(abs(a - b) <= 1e-4 for a, b in pairs if not np.isnan(b))
+    assert any(not np.isnan(b) for s in common for b in second_places[s])
     whole = {
         to_nanoseconds(r.window_end)
         for r in recorded["/weld/defects"]
