@@ -87,8 +87,7 @@ class Watcher(Node):
     """Hears what the system says.
 
     Attributes:
-        captured: Frames whose camera_info was heard.
-        first_stamp: Capture time of the first one in seconds.
+        stamps: Capture times in seconds of the frames whose camera_info was heard.
         diagnostics: The newest values of each node by its name, as /diagnostics has them.
         reports: Every DefectReport.
         alarm_delays: For each onset of the alarm, by the sequence of the report that caused it:
@@ -99,8 +98,7 @@ class Watcher(Node):
     def __init__(self) -> None:
         """Subscribes."""
         super().__init__("watcher", namespace=NAMESPACE)
-        self.captured = 0
-        self.first_stamp = 0.0
+        self.stamps: list[float] = []
         self.last_frame = 0.0
         self.reports: list[DefectReport] = []
         self.alarm_delays: dict[int, float] = {}
@@ -140,13 +138,16 @@ class Watcher(Node):
 
         What a camera showed before the detector had its model counts as captured, not as dropped.
         """
+        captured = self.counted("camera_driver", "frames published")
         inspected = self.counted("defect_detector", "frames inspected")
-        received = self.counted("defect_detector", "frames received")
-        lost = self.counted("defect_detector", "frames lost")
+        early = 0
+        if self.reports and self.reports[0].sequence == 0:
+            begin = seconds(self.reports[0].window_start)
+            early = sum(stamp < begin for stamp in self.stamps)
         return {
-            "captured": self.counted("camera_driver", "frames published"),
+            "captured": captured,
             "inspected": inspected,
-            "dropped": received - inspected + lost,
+            "dropped": captured - inspected - early,
         }
 
     def newly_finished(self, *, at_the_end: bool = False) -> list[tuple[int, Event]]:
@@ -178,7 +179,7 @@ class Watcher(Node):
             yield
             system.check()
             now = time.monotonic()
-            if self.captured:
+            if self.stamps:
                 first = min(first, now)
                 if now - self.last_frame > QUIET or now - first > until:
                     return
@@ -205,9 +206,7 @@ class Watcher(Node):
             self.diagnostics[status.hardware_id] = {v.key: v.value for v in status.values}
 
     def _take_frame(self, message: CameraInfo) -> None:
-        if self.captured == 0:
-            self.first_stamp = seconds(message.header.stamp)
-        self.captured += 1
+        self.stamps.append(seconds(message.header.stamp))
         self.last_frame = time.monotonic()
 
     def _take_info(self, message: DetectorInfo) -> None:

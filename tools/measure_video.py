@@ -81,7 +81,7 @@ def command(arguments: list[str]) -> int:
     looked = 0.0
     with LaunchedSystem(launch_arguments, output / "launch.log") as system:
         for _ in watcher.follow(system):
-            if not stamps and watcher.captured:
+            if not stamps and watcher.stamps:
                 stamps.append(watcher.last_frame)
                 start = processor_seconds(system.process.pid)
             # Not more often: looking through all processes costs processor time itself.
@@ -163,7 +163,7 @@ def scores(watcher: MaskWatcher, clip: Clip) -> dict[str, dict[str, float]]:
 
 def frame_number(stamp: float, watcher: Watcher, clip: Clip) -> int:
     """Which frame of the video bears a stamp (s): the camera stamps them at the video's rate."""
-    return round((stamp - watcher.first_stamp) * clip.metadata.frame_rate)
+    return round((stamp - watcher.stamps[0]) * clip.metadata.frame_rate)
 
 
 if __name__ == "__main__":

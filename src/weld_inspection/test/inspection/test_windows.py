@@ -142,8 +142,9 @@ def test_source_that_becomes_slower_is_inspected_again():
     fast = [k * PERIOD for k in range(40)]
     slow = [fast[-1] + (k + 1) * 5 * PERIOD for k in range(40)]
     found = [stamps_of(window) for window in feed(windows, fast + slow)]
-    assert found[-1] == slow[-4:] or found[-1][-1] >= slow[-4]
-    assert sum(window[0] >= slow[0] for window in found) >= 4
+    of_slow = [window for window in found if window[0] >= slow[0]]
+    # Sixteen of the 31 intervals remembered must be slow ones before that is the usual.
+    assert of_slow[0][0] <= slow[17] and len(of_slow) >= 5
 
 
 @settings(deadline=None)

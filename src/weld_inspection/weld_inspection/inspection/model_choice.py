@@ -72,7 +72,7 @@ def choose_engine(
             f"no model in {folder}: give parameter 'model' the path of a {SUFFIX} file"
         )
     reasons = []
-    tried = []
+    timed = []
     for path in paths:
         engine = InferenceEngine(path, device, precision)
         budget = HEADROOM * (stride or engine.info.window) / frame_rate
@@ -81,12 +81,11 @@ def choose_engine(
         reasons.append(
             f"{path.stem} takes {seconds:.2f} s a window on {where}, {budget:.2f} s allowed"
         )
-        tried.append((seconds, path.stem, engine))
+        timed.append((seconds, path.stem, engine))
         if seconds <= budget:
             break
-    else:
-        tried.sort(key=lambda item: item[0], reverse=True)  # the fastest last
-    _, name, engine = tried[-1]
+    keeps_up = timed[-1][0] <= budget
+    _, name, engine = timed[-1] if keeps_up else min(timed, key=lambda item: item[0])
     return engine, f"{name} chosen: {'; '.join(reasons)}"
 
 
