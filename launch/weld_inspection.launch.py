@@ -143,28 +143,37 @@ def make_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             arguments=["--ros-args", "--log-level", values["log_level"]],
         )
 
-    # A recording starts when those who use it are there, so that they miss no frame.
+    # A recording starts when those who use it are there, so that they miss no frame. They in turn
+    # wait for their own listeners, though not as long: the camera begins without who is missing.
+    alarmed = values["alarm"] == "true"
+    path = values["path"] or camera_file.get("path") or ""
+    played = source != "device" and "://" not in path
     awaited = {
         "image_subscribers": 1 + recorded,
         "camera_info_subscribers": int(recorded) + simulated + replayed,
     }
+    listeners = {}
+    if "timeout" in (camera_file.get("start") or {}):
+        listeners["timeout"] = camera_file["start"]["timeout"] / 2
+    results = {"report_subscribers": played * (alarmed + recorded)}
+    results["mask_subscribers"] = int(played and recorded)
+    carriage = {"start": listeners | {"subscribers": 1 + recorded}}
     nodes = [
         node("camera_driver", {"start": awaited}, given("source", "path")),
-        node("defect_detector", {}, given("model")),
+        node("defect_detector", {"start": listeners | results}, given("model")),
     ]
-    if values["alarm"] == "true":
+    if alarmed:
         nodes.append(node("alarm", {}, {}))
     if recorded:
         nodes.append(node("recorder", {}, given("output_dir")))
     if simulated:
-        weld = dict(camera_file.get("simulated") or {})
+        weld = dict(camera_file.get("simulated") or {}) | carriage
         weld["loop"] = camera_file.get("loop", False)
         if camera_file.get("frame_rate"):
             weld["frame_rate"] = camera_file["frame_rate"]
         nodes.append(node("simulated_carriage", weld, {}))
     if replayed:
-        path = {"path": camera_file["path"]} if camera_file.get("path") else {}
-        nodes.append(node("recorded_carriage", path, given("path")))
+        nodes.append(node("recorded_carriage", carriage | {"path": path}, given("path")))
     return [*fast_dds_actions(), *nodes]
 
 

@@ -359,6 +359,30 @@ def test_a_source_that_is_lost_is_opened_again(graph, start, tmp_path):
         server.close()
 
 
+def test_a_carriage_follows_the_camera_when_its_own_listeners_are_there(graph, start):
+    plan = {"seed": 5, "duration": 1.0}
+    graph.run("simulated_carriage", parameters=plan | {"start.subscribers": 1})
+    graph.wait_for_state("weld/simulated_carriage")
+    parameters = {f"simulated.{name}": value for name, value in plan.items()}
+    camera = start(**parameters, **{"source": "simulated", "start.camera_info_subscribers": 2})
+    camera.wait_for_diagnostics(DiagnosticStatus.WARN, "waiting for subscribers")
+    status = graph.diagnostics("weld/simulated_carriage")
+    assert status.message == "waiting for subscribers of /weld/carriage_state (0 of 1)"
+    states = graph.collect(CarriageState, "/weld/carriage_state", qos.CARRIAGE)
+    camera.wait_for_frames(20)
+    graph.wait_for(lambda: len(states) >= 21, what="a carriage state for every frame")
+    assert [stamp_ns(state) for state in states[:20]] == camera.stamps
+
+
+def test_a_carriage_does_not_wait_for_ever_for_its_listeners(graph, start):
+    parameters = {"duration": 1.0, "start.subscribers": 5, "start.timeout": 1.0}
+    carriage = graph.run("simulated_carriage", parameters=parameters)
+    states = graph.collect(CarriageState, "/weld/carriage_state", qos.CARRIAGE)
+    graph.wait_for_output(carriage, "begins after 1 s without all the subscribers")
+    start(**{"source": "simulated", "simulated.duration": 1.0, "start.camera_info_subscribers": 2})
+    graph.wait_for(lambda: states, what="a carriage state")
+
+
 def test_simulated_weld_with_its_carriage(graph, start):
     plan = {"seed": 5, "rig": "manual", "duration": 1.5}
     weld = SimulatedWeld(**plan)

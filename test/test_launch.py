@@ -107,6 +107,8 @@ def test_arguments_that_are_given_win_and_others_leave_the_file(graph, tmp_path)
     assert parameter(graph, "weld/camera_driver", "start.camera_info_subscribers") == 2
     assert parameter(graph, "weld/simulated_carriage", "seed") == 7
     assert parameter(graph, "weld/simulated_carriage", "duration") == 5.0
+    assert parameter(graph, "weld/simulated_carriage", "start.subscribers") == 2
+    assert parameter(graph, "weld/defect_detector", "start.report_subscribers") == 1
     assert parameter(graph, "weld/recorder", "output_dir") == str(tmp_path / "bags")
     assert parameter(graph, "weld/recorder", "pre_roll") == 1.5
     assert graph.state("weld/defect_detector") == "unconfigured"
@@ -126,6 +128,7 @@ def test_namespace_and_switches(graph, tmp_path):
     )
     assert parameter(graph, "cell_4/camera_driver", "path") == str(tmp_path)
     assert parameter(graph, "cell_4/camera_driver", "start.image_subscribers") == 1
+    assert parameter(graph, "cell_4/defect_detector", "start.report_subscribers") == 1
     assert parameter(graph, "cell_4/alarm", "use_sim_time") is True
     assert graph.state("cell_4/defect_detector") == "unconfigured"
     wanted = {"camera_driver", "defect_detector", "alarm"}

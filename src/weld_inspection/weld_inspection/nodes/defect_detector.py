@@ -140,12 +140,19 @@ class DefectDetector(InspectionNode):
         )
         self._health = InspectionHealth(self._statistics, self._inspector.windows)
         self._pipeline.start()
-        take, submit = self._take_carriage_state, self._pipeline.submit
-        self._inputs = [
-            self._subscribe(CarriageState, "carriage_state", take, qos.CARRIAGE),
-            self._subscribe(Image, "image_raw", submit, qos.IMAGE, raw=True),
-        ]
+        take = self._take_carriage_state
+        self._inputs = [self._subscribe(CarriageState, "carriage_state", take, qos.CARRIAGE)]
         self._publish_info()
+        # A recording waits for this node, and this node for its listeners: they miss no report.
+        awaited = {
+            self._report_publisher: parameters.start.report_subscribers,
+            self._mask_publisher: parameters.start.mask_subscribers,
+        }
+        self.when_heard(awaited, parameters.start.timeout, self._take_images)
+
+    def _take_images(self) -> None:
+        submit = self._pipeline.submit
+        self._inputs.append(self._subscribe(Image, "image_raw", submit, qos.IMAGE, raw=True))
 
     def stop(self) -> None:
         """Ends the inspection; windows in waiting are thrown away."""

@@ -1,7 +1,9 @@
 """What all nodes have in common: life cycle, start by itself, diagnostics."""
 
 import math
+import time
 import traceback
+from collections.abc import Callable
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_updater import DiagnosticStatusWrapper, Updater
@@ -9,6 +11,7 @@ from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.nodes.node_process import run_node
@@ -18,6 +21,7 @@ __all__ = ["InspectionNode", "run_node"]
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 30.0
 DIAGNOSTICS_PERIOD_S = 1.0
+LISTENERS_POLL_S = 0.02
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
@@ -63,6 +67,8 @@ class InspectionNode(LifecycleNode):
         self._updater = self._create_updater()
         self._retry_s = FIRST_RETRY_S
         self._retry_timer = None
+        self._waiting_for = ""
+        self._waiting_timer = None
         if self._autostart:
             self._start_later(0.0)
 
@@ -86,6 +92,39 @@ class InspectionNode(LifecycleNode):
         Args:
             status: Has the summary OK and the state; use mergeSummary for what is worse, and add.
         """
+
+    def when_heard(
+        self, awaited: dict[Publisher, int], timeout: float, begin: Callable[[], None]
+    ) -> None:
+        """Calls `begin` as soon as publishers have their subscribers; stop ends the waiting.
+
+        Args:
+            awaited: How many subscribers each publisher waits for.
+            timeout: Longest wait in seconds; then `begin` is called with a warning in the log.
+            begin: Called in the executor's thread, at once where all are there.
+        """
+        deadline = time.monotonic() + timeout
+
+        def look() -> None:
+            missing = [
+                f"{publisher.topic_name} ({found} of {count})"
+                for publisher, count in awaited.items()
+                if (found := publisher.get_subscription_count()) < count
+            ]
+            self._waiting_for = ", ".join(missing)
+            if missing and time.monotonic() < deadline:
+                return
+            self._stop_waiting()
+            if missing:
+                self.get_logger().warning(
+                    f"begins after {timeout:g} s without all the subscribers that were expected "
+                    f"of {', '.join(missing)}"
+                )
+            begin()
+
+        # Steady time: with use_sim_time the node's own clock may not run yet.
+        self._waiting_timer = self.create_timer(LISTENERS_POLL_S, look, clock=self._steady)
+        look()
 
     @property
     def state_label(self) -> str:
@@ -112,7 +151,7 @@ class InspectionNode(LifecycleNode):
         """Starts; where that fails the node stays inactive."""
         super().on_activate(state)
         if not self._succeeds(self.start):
-            self.stop()
+            self._stop()
             super().on_deactivate(state)
             return FAILURE
         if self._last_error:
@@ -123,7 +162,7 @@ class InspectionNode(LifecycleNode):
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stops."""
-        self.stop()
+        self._stop()
         self._state_label = "inactive"
         return super().on_deactivate(state)
 
@@ -138,7 +177,7 @@ class InspectionNode(LifecycleNode):
         if self._retry_timer is not None:
             self._retry_timer.cancel()
         if self._state_label == "active":
-            self.stop()
+            self._stop()
         self._release()
         self._state_label = "finalized"
         return super().on_shutdown(state)
@@ -146,7 +185,7 @@ class InspectionNode(LifecycleNode):
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Goes back to unconfigured after a fault of the program's own, which has been logged."""
         if self._state_label == "active":
-            self.stop()
+            self._stop()
         self._release()
         self._state_label = "unconfigured"
         return SUCCESS
@@ -174,6 +213,16 @@ class InspectionNode(LifecycleNode):
             self.get_logger().error(f"{self._last_error}:\n{traceback.format_exc()}")
             raise
         return True
+
+    def _stop(self) -> None:
+        self._stop_waiting()
+        self.stop()
+
+    def _stop_waiting(self) -> None:
+        self._waiting_for = ""
+        if self._waiting_timer is not None:
+            self.destroy_timer(self._waiting_timer)
+            self._waiting_timer = None
 
     def _entities(self) -> list[object]:
         return [*self.publishers, *self.subscriptions, *self.services, *self.timers]
@@ -224,6 +273,10 @@ class InspectionNode(LifecycleNode):
         if self._last_error:
             status.mergeSummary(DiagnosticStatus.ERROR, self._last_error)
             status.add("last error", self._last_error)
+        if self._waiting_for:
+            status.mergeSummary(
+                DiagnosticStatus.WARN, f"waiting for subscribers of {self._waiting_for}"
+            )
         self.diagnose(status)
         return status
 

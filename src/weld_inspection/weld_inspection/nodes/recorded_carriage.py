@@ -4,15 +4,11 @@ import sys
 from pathlib import Path
 
 from diagnostic_updater import DiagnosticStatusWrapper
-from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo
 
 from weld_inspection.camera.recorded_carriage import RecordedCarriage
-from weld_inspection.nodes import qos
-from weld_inspection.nodes.inspection_node import InspectionNode, run_node
+from weld_inspection.nodes.carriage_node import CarriageNode
+from weld_inspection.nodes.inspection_node import run_node
 from weld_inspection.recorded_carriage_parameters import recorded_carriage_parameters
-from weld_inspection.stamps import to_nanoseconds
-from weld_interfaces.msg import CarriageState
 
 DESCRIPTION = """Publishes the carriage_state of a bag while camera_driver plays the bag's images.
 
@@ -23,7 +19,7 @@ publishes:
   /diagnostics"""
 
 
-class RecordedCarriageNode(InspectionNode):
+class RecordedCarriageNode(CarriageNode):
     """Publishes the recorded carriage_state that belongs to every camera_info."""
 
     def __init__(self, **kwargs) -> None:
@@ -38,37 +34,29 @@ class RecordedCarriageNode(InspectionNode):
         path = Path(self._listener.get_params().path).expanduser()
         self._carriage = RecordedCarriage(path)
         self.get_logger().info(f"{path}: {self._carriage.count} carriage states")
-        self._publisher = self.create_lifecycle_publisher(
-            CarriageState,
-            "carriage_state",
-            qos.CARRIAGE,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
+        self.advertise()
 
     def start(self) -> None:
         """Starts to follow the camera."""
-        self._carriage.restart()
-        self._published = 0
-        self._subscription = self.create_subscription(
-            CameraInfo,
-            "camera_info",
-            self._follow,
-            qos.IMAGE,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
-
-    def stop(self) -> None:
-        """Stops following."""
-        self.destroy_subscription(self._subscription)
+        start = self._listener.get_params().start
+        self.follow_camera(start.subscribers, start.timeout)
 
     def close(self) -> None:
         """Lets the recording go."""
+        self.stop()
         self._carriage = None
 
-    def _follow(self, message: CameraInfo) -> None:
-        for state in self._carriage.follow(to_nanoseconds(message.header.stamp)):
-            self._publisher.publish(state)
-            self._published += 1
+    def restart(self) -> None:
+        """Goes back to the begin of the recording."""
+        if self._carriage is not None:
+            self._carriage.restart()
+        self._published = 0
+
+    def states_at(self, stamp_ns: int) -> list[bytes]:
+        """Gives the recorded states up to shortly after that frame, in CDR."""
+        states = self._carriage.follow(stamp_ns)
+        self._published += len(states)
+        return states
 
     def diagnose(self, status: DiagnosticStatusWrapper) -> None:
         """Tells how much of the recording has been played."""

@@ -1,19 +1,16 @@
 """A simulated carriage: says where the simulated camera is along the seam."""
 
 import sys
+from collections.abc import Iterator
 
 from diagnostic_updater import DiagnosticStatusWrapper
-from rclpy.event_handler import QoSSubscriptionMatchedInfo, SubscriptionEventCallbacks
-from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo
 
 from weld_inspection.camera.carriage import CarriagePoint, SimulatedCarriage
-from weld_inspection.nodes import qos
 from weld_inspection.nodes.camera_messages import to_header
-from weld_inspection.nodes.inspection_node import InspectionNode, run_node
+from weld_inspection.nodes.carriage_node import CarriageNode
+from weld_inspection.nodes.inspection_node import run_node
 from weld_inspection.simulated_carriage_parameters import simulated_carriage_parameters
 from weld_inspection.simulation.weld import SimulatedWeld
-from weld_inspection.stamps import to_nanoseconds
 from weld_interfaces.msg import CarriageState
 
 DESCRIPTION = """Says where the simulated camera is along its simulated weld.
@@ -27,7 +24,7 @@ publishes:
 FRAME_ID = "seam"
 
 
-class SimulatedCarriageNode(InspectionNode):
+class SimulatedCarriageNode(CarriageNode):
     """Publishes carriage_state for every camera_info, by the plan of the simulated weld."""
 
     def __init__(self, **kwargs) -> None:
@@ -35,7 +32,6 @@ class SimulatedCarriageNode(InspectionNode):
         super().__init__("simulated_carriage", **kwargs)
         self._listener = simulated_carriage_parameters.ParamListener(self)
         self._carriage: SimulatedCarriage | None = None
-        self._subscription = None
         self._last: CarriagePoint | None = None
 
     def open(self) -> None:
@@ -46,30 +42,12 @@ class SimulatedCarriageNode(InspectionNode):
             parameters.seed, parameters.rig, parameters.duration, parameters.frame_rate
         )
         self._carriage = SimulatedCarriage(weld, loop=parameters.loop)
-        self._publisher = self.create_lifecycle_publisher(
-            CarriageState,
-            "carriage_state",
-            qos.CARRIAGE,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
+        self.advertise()
 
     def start(self) -> None:
         """Starts to follow the camera, from the begin of the weld."""
-        self._carriage.restart()
-        self._subscription = self.create_subscription(
-            CameraInfo,
-            "camera_info",
-            self._follow,
-            qos.IMAGE,
-            event_callbacks=SubscriptionEventCallbacks(matched=self._on_matched),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
-
-    def stop(self) -> None:
-        """Stops following."""
-        if self._subscription is not None:
-            self.destroy_subscription(self._subscription)
-            self._subscription = None
+        start = self._listener.get_params().start
+        self.follow_camera(start.subscribers, start.timeout)
 
     def close(self) -> None:
         """Lets the plan go."""
@@ -77,24 +55,23 @@ class SimulatedCarriageNode(InspectionNode):
         self._carriage = None
         self._last = None
 
-    def _follow(self, message: CameraInfo) -> None:
-        for point in self._carriage.follow(to_nanoseconds(message.header.stamp)):
-            self._last = point
-            self._publisher.publish(
-                CarriageState(
-                    header=to_header(point.stamp_ns, FRAME_ID),
-                    position=point.position,
-                    speed=point.speed,
-                    arc_on=point.arc_on,
-                    weld_id=self._weld_id,
-                    pass_number=point.pass_number,
-                )
-            )
-
-    def _on_matched(self, info: QoSSubscriptionMatchedInfo) -> None:
-        """A camera that has gone comes back with its weld at the begin."""
-        if info.current_count == 0 and self._carriage is not None:
+    def restart(self) -> None:
+        """Goes back to the begin of the weld."""
+        if self._carriage is not None:
             self._carriage.restart()
+
+    def states_at(self, stamp_ns: int) -> Iterator[CarriageState]:
+        """Gives where the carriage is by the weld's plan."""
+        for point in self._carriage.follow(stamp_ns):
+            self._last = point
+            yield CarriageState(
+                header=to_header(point.stamp_ns, FRAME_ID),
+                position=point.position,
+                speed=point.speed,
+                arc_on=point.arc_on,
+                weld_id=self._weld_id,
+                pass_number=point.pass_number,
+            )
 
     def diagnose(self, status: DiagnosticStatusWrapper) -> None:
         """Tells where the carriage is."""
