@@ -1,6 +1,7 @@
 """Builds a data set: clips of the simulated weld or of photographs, and their `dataset.json`.
 
-OUT/dataset.json   what was asked for, what came out, a SHA-256 of each file
+OUT/dataset.json   what was asked for, what came out, the SHA-256 of each clip's clip.json, which
+                   holds those of its pixels: the same for everyone, as no video file's own is
 OUT/NAME/...       one clip a folder, see training.clips
 """
 
@@ -14,11 +15,12 @@ from typing import Any
 
 import cv2
 
+from weld_inspection.training.clip_metadata import METADATA_NAME
 from weld_inspection.training.clip_plans import FRAME_RATE, ClipPlan, ClipStore
 from weld_inspection.training.clips import Clip, ClipError
 
 DATASET_NAME = "dataset.json"
-DATASET_FORMAT_VERSION = 1
+DATASET_FORMAT_VERSION = 2
 
 
 def build_dataset(
@@ -119,10 +121,7 @@ def _write_summary(
                 "name": clip.name,
                 "frame_count": clip.metadata.frame_count,
                 "defect_pixel_ratio": clip.metadata.defect_pixel_ratio,
-                "sha256": {
-                    path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-                    for path in sorted(clip.folder.iterdir())
-                },
+                "sha256": hashlib.sha256((clip.folder / METADATA_NAME).read_bytes()).hexdigest(),
             }
             for clip in clips
         ],
