@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from weld_inspection.evaluation.evaluate import evaluate
+from weld_inspection.inspection.engine import InferenceEngine
 from weld_inspection.inspection.model_choice import PREFERRED
 from weld_inspection.networks.weights import load_model
 from weld_inspection.training.clip_plans import ClipStore, SimulatedPlan
@@ -42,7 +43,7 @@ def test_model_says_where_it_comes_from(path):
 def test_default_model_finds_the_planted_defects(welds):
     """What the demo promises; what the other model scores is in its card."""
     (path,) = [path for path in MODELS if path.stem == PREFERRED[0]]
-    result = evaluate(path, welds)
+    (result,) = evaluate(InferenceEngine(path), [welds])
     assert result.planted >= 9
     assert result.found >= 0.9 * result.planted
     assert result.false_events <= result.minutes

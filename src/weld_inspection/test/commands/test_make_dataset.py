@@ -210,7 +210,7 @@ def test_preset_is_whole_repeatable_and_goes_on_where_it_was(tmp_path, photograp
     ]  # fmt: skip
     clips = {part: open_clips(tmp_path / "a" / part) for part in parts}
     frames = {part: sum(clip.metadata.frame_count for clip in clips[part]) for part in parts}
-    assert (frames["train"], frames["tune"], frames["validation"]) == (120, 60, 60)
+    assert (frames["train"], frames["tune"], frames["validation"]) == (120, 60, 100)
     assert {clip.metadata.source["rig"] for clip in clips["train"]} == {"manual"}
     assert {clip.metadata.source["rig"] for clip in clips["validation"]} == {"automatic"}
     shown = [clip.name for part in parts for clip in clips[part] if part.startswith("photos")]

@@ -1,6 +1,7 @@
 import math
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,3 +62,10 @@ def test_an_event_at_an_excused_defect_is_not_false():
 def test_only_defects_that_come_into_view_whole_are_asked_for():
     defects = [Defect(-0.03, -0.02), Defect(-0.02, 0), Defect(0.5, 0.51), Defect(1.02, 1.03)]
     assert visible(defects, first=0.0, last=1.0, view=0.05) == defects[1:3]
+
+
+def test_a_found_defect_tells_how_far_off_it_was_reported():
+    windows = [WindowFinding(True, 0.9, (0.101, 0.104, 0.300)), WindowFinding(True, 0.9, (0.109,))]
+    score = score_events(find_events(windows), [Defect(0.10, 0.11), Defect(0.5, 0.6)])
+    assert score.found == (0,) and score.missed == (1,)
+    assert score.offsets == pytest.approx((0.001,))  # 0.104 is the middle one, 0.105 the defect's

@@ -6,8 +6,8 @@ import torch
 
 from weld_inspection.commands.evaluate import command
 from weld_inspection.errors import InspectionError
-from weld_inspection.evaluation.evaluate import Evaluation
-from weld_inspection.evaluation.threshold import THRESHOLDS, best_threshold, score_thresholds
+from weld_inspection.evaluation.evaluate import Evaluation, evaluate
+from weld_inspection.evaluation.threshold import THRESHOLDS, best_threshold
 from weld_inspection.inspection.engine import InferenceEngine
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
@@ -59,7 +59,7 @@ def test_scores_are_those_counted_by_hand(model, clips):
     real = np.stack([item["masks"].numpy() > 0 for item in windows])
     probabilities = np.stack([engine.infer(item["frames"].numpy()) for item in windows])
     assert (real.sum((1, 2, 3)) > 1000).tolist() == [True, False, False]
-    scores = score_thresholds(model, [clips], device="cpu", precision="fp32")
+    scores = evaluate(engine, [clips], THRESHOLDS)
     assert [score.threshold for score in scores] == list(THRESHOLDS)
     for score in scores:
         seen = probabilities > score.threshold

@@ -8,8 +8,9 @@ from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.segmentation_network import segmentation_loss
 from weld_inspection.networks.weights import save_model
+from weld_inspection.training.config import TrainingConfig
 from weld_inspection.training.metrics import binary_metrics
-from weld_inspection.training.module import take_over
+from weld_inspection.training.module import WindowSegmentation, take_over
 
 
 def small(name, **options):
@@ -28,6 +29,29 @@ def test_loss_is_bce_over_both_logits_by_hand():
     assert segmentation_loss(logits, masks).item() == pytest.approx(wanted, rel=1e-5)
 
 
+def test_loss_leaves_out_the_pixels_that_do_not_count():
+    torch.manual_seed(0)
+    logits, masks = torch.randn(1, 1, 2, 2, 3), torch.tensor([[[[0, 1, 0], [0, 0, 1]]]])
+    counted = torch.tensor([[[[True, True, False], [False, False, False]]]])
+    wanted = segmentation_loss(logits[..., :1, :2], masks[..., :1, :2])
+    torch.testing.assert_close(segmentation_loss(logits, masks, counted), wanted)
+    torch.testing.assert_close(
+        segmentation_loss(logits, masks, torch.ones_like(counted)), segmentation_loss(logits, masks)
+    )
+
+
+def test_imbalance_counts_so_many_sound_pixels_to_a_defect_one():
+    masks = torch.zeros(2, 5, 60, 80, dtype=torch.uint8)
+    masks[:, :, :6, :40] = 1  # 1 in 20
+    config = TrainingConfig(data=("clips",), imbalance=3.0)
+    module = WindowSegmentation(small("bi_crrn_e"), config, 3.0 / 19.0)
+    counted = module._draw_counted(masks, 7)
+    assert counted[masks > 0].all()
+    assert counted[masks == 0].sum() / (masks > 0).sum() == pytest.approx(3.0, rel=0.05)
+    assert torch.equal(counted, module._draw_counted(masks, 7))
+    assert not torch.equal(counted, module._draw_counted(masks, 8))
+
+
 def test_metrics_are_those_of_counts_made_by_hand():
     predicted = torch.tensor([0.9, 0.8, 0.2, 0.6, 0.1, 0.1, 0.1, 0.1])
     truth = torch.tensor([1, 1, 1, 0, 0, 0, 0, 0])
@@ -37,8 +61,20 @@ def test_metrics_are_those_of_counts_made_by_hand():
     values = {name: float(value) for name, value in metrics.compute().items()}
     # tp 2, fn 1, fp 1, tn 4
     assert values == pytest.approx(
-        {"accuracy": 6 / 8, "precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3}
+        {
+            "accuracy": 6 / 8,
+            "precision": 2 / 3,
+            "recall": 2 / 3,
+            "f05": 2 / 3,
+            "f1": 2 / 3,
+            "f2": 2 / 3,
+        }
     )
+    metrics.reset()
+    metrics.update(torch.tensor([0.9, 0.8, 0.7, 0.1]), torch.tensor([1, 0, 0, 0]))
+    # Precision 1/3, recall 1.
+    for name, square in (("f05", 0.25), ("f1", 1.0), ("f2", 4.0)):
+        assert float(metrics[name].compute()) == pytest.approx((1 + square) / (square + 3))
 
 
 def test_weights_are_taken_over_where_they_fit(tmp_path):

@@ -5,13 +5,18 @@ import json
 import os
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weld_inspection.commands import run_command
 from weld_inspection.errors import InspectionError
 
+if TYPE_CHECKING:
+    from weld_inspection.evaluation.evaluate import Evaluation
+
 EXAMPLES = """examples:
   evaluate --model models/bi_crrn_e.safetensors --data clips/automatic clips/held_aside
+  # tables and figures as in the paper, thresholds tuned on clips held aside from training
+  evaluate --model models/*.safetensors --data clips/validation --held-aside clips/tune --out mine
   # the decision threshold of a new model, from clips that it neither learned from nor is judged by
   evaluate --model model.safetensors --data clips/tune --tune
 """
@@ -25,7 +30,9 @@ def command(arguments: list[str]) -> int:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", type=Path, required=True, help="a .safetensors file")
+    parser.add_argument(
+        "--model", type=Path, nargs="+", required=True, help="a .safetensors file, or several"
+    )
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of clips")
     decision = parser.add_mutually_exclusive_group()
     decision.add_argument(
@@ -39,12 +46,53 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     parser.add_argument("--precision", default="auto", help="auto, fp32 or bf16 (auto)")
     parser.add_argument("--json", type=Path, help="also write the scores to this file")
+    parser.add_argument(
+        "--out", type=Path, help="write the paper's tables and figures to this folder instead"
+    )
+    parser.add_argument(
+        "--held-aside",
+        type=Path,
+        nargs="+",
+        help="with --out: for each of --data, clips that the threshold is tuned on",
+    )
     options = parser.parse_args(arguments)
+    if options.held_aside and (not options.out or len(options.held_aside) != len(options.data)):
+        parser.error("--held-aside goes with --out, one folder for each of --data")
+    if options.out:
+        if options.tune or options.threshold is not None or options.json:
+            parser.error("--out goes without --tune, --threshold and --json")
+        return _report(options)
     if options.json and not options.json.parent.is_dir():
         parser.error(f"no folder {options.json.parent} to write the scores to")
-    if options.tune and not os.access(options.model.parent, os.W_OK):
-        parser.error(f"cannot write to {options.model.parent}: copy the model elsewhere first")
+    if options.tune:
+        if len(options.model) > 1:
+            parser.error("--tune writes into one model: give one")
+        if not os.access(options.model[0].parent, os.W_OK):
+            parser.error(f"cannot write to {options.model[0].parent}: copy the model elsewhere")
     (_tune if options.tune else _score)(options)
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    """Writes tables and figures of all models on all folders."""
+    from tqdm import tqdm
+
+    from weld_inspection.evaluation.report import write_report
+    from weld_inspection.evaluation.scores import ReportedSet
+
+    aside = options.held_aside or [None] * len(options.data)
+    readme = write_report(
+        options.out,
+        options.model,
+        [
+            ReportedSet(folder.name, folder, held)
+            for folder, held in zip(options.data, aside, strict=True)
+        ],
+        progress=lambda title: partial(tqdm, desc=title, unit="clip", leave=False, disable=None),
+        device=options.device,
+        precision=options.precision,
+    )
+    print(f"report: {readme}")
     return 0
 
 
@@ -54,50 +102,49 @@ def _score(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from weld_inspection.evaluation.evaluate import evaluate
+    from weld_inspection.inspection.engine import InferenceEngine
 
-    scores = {}
-    for folder in options.data:
-        result = evaluate(
-            options.model,
-            folder,
-            options.threshold,
-            device=options.device,
-            precision=options.precision,
-            progress=partial(tqdm, desc=str(folder), unit="clip", leave=False, disable=None),
-        )
-        scores[str(folder)] = result.to_dict()
-        print(
-            f"{folder}: {result.windows} windows, {result.minutes:.1f} min, "
-            f"threshold {result.threshold:g}"
-        )
-        for name, values in (("pixels", result.pixel), ("windows", result.window)):
-            print(f"  {name:8s}", "  ".join(f"{key} {value:.4f}" for key, value in values.items()))
-        if result.planted:
-            print(
-                f"  defects  {result.found} of {result.planted} found, "
-                f"{result.false_events} false events "
-                f"({result.false_events / result.minutes:.2f} a minute)"
-            )
+    thresholds = [] if options.threshold is None else [options.threshold]
+    scores: dict[str, dict] = {}
+    for model in options.model:
+        engine = InferenceEngine(model, options.device, options.precision)
+        for folder in options.data:
+            progress = partial(tqdm, desc=str(folder), unit="clip", leave=False, disable=None)
+            (result,) = evaluate(engine, [folder], thresholds, progress=progress)
+            scores.setdefault(str(model), {})[str(folder)] = result.to_dict()
+            _print(f"{model} on {folder}", result)
     _write_json(options.json, scores)
+
+
+def _print(title: str, result: "Evaluation") -> None:
+    """Prints what a model scores on a folder."""
+    print(
+        f"{title}: {result.windows} windows, {result.minutes:.1f} min, "
+        f"threshold {result.threshold:g}"
+    )
+    for name, values in (("pixels", result.pixel), ("windows", result.window)):
+        print(f"  {name:8s}", "  ".join(f"{key} {value:.4f}" for key, value in values.items()))
+    if result.planted:
+        per_minute = result.false_events / result.minutes
+        off = f", {result.offset_mm:.1f} mm off" if result.offset_mm is not None else ""
+        print(
+            f"  defects  {result.found} of {result.planted} found{off}, "
+            f"{result.false_events} false events ({per_minute:.2f} a minute)"
+        )
 
 
 def _tune(options: argparse.Namespace) -> None:
     """Finds the model's threshold on all folders together, and writes it into the model."""
     from tqdm import tqdm
 
-    from weld_inspection.evaluation.threshold import (
-        best_threshold,
-        score_thresholds,
-        store_threshold,
-    )
+    from weld_inspection.evaluation.evaluate import evaluate
+    from weld_inspection.evaluation.threshold import THRESHOLDS, best_threshold, store_threshold
+    from weld_inspection.inspection.engine import InferenceEngine
 
-    scores = score_thresholds(
-        options.model,
-        options.data,
-        device=options.device,
-        precision=options.precision,
-        progress=partial(tqdm, unit="clip", leave=False, disable=None),
-    )
+    (model,) = options.model
+    engine = InferenceEngine(model, options.device, options.precision)
+    progress = partial(tqdm, unit="clip", leave=False, disable=None)
+    scores = evaluate(engine, options.data, THRESHOLDS, progress=progress)
     print("            pixels                    windows                   defects        false")
     print("threshold   precision recall  F1      precision recall  F1      planted found  events")
     for score in scores:
@@ -110,8 +157,8 @@ def _tune(options: argparse.Namespace) -> None:
             f"{score.planted:7d} {score.found:5d}  {score.false_events:6d}"
         )
     best = best_threshold(scores)
-    model_id = store_threshold(options.model, best.threshold)
-    print(f"threshold {best.threshold:g} written to {options.model}, now {model_id}")
+    model_id = store_threshold(model, best.threshold)
+    print(f"threshold {best.threshold:g} written to {model}, now {model_id}")
     _write_json(options.json, [score.to_dict() for score in scores])
 
 

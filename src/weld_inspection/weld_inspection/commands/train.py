@@ -32,6 +32,9 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("--learning-rate", type=float, help="of Adam (1e-4)")
     parser.add_argument("--schedule", choices=("constant", "one_cycle"), help="(constant)")
     parser.add_argument("--stride", type=int, help="frames between windows (no overlap)")
+    parser.add_argument(
+        "--imbalance", type=float, help="sound pixels to a defect one that the loss counts (all)"
+    )
     parser.add_argument("--no-augment", dest="augment", action="store_false", help="data as it is")
     parser.add_argument("--seed", type=int, help="of weights, order and augmentation (0)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="(auto)")

@@ -1,12 +1,14 @@
 """Runs a model over clips through the live system's own path, and scores it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
 
+from weld_inspection.evaluation.curves import Curves
 from weld_inspection.evaluation.events import (
     EventScore,
     WindowFinding,
@@ -15,7 +17,7 @@ from weld_inspection.evaluation.events import (
     visible,
 )
 from weld_inspection.inspection.decision import DecisionSettings
-from weld_inspection.inspection.engine import InferenceEngine
+from weld_inspection.inspection.engine import EngineInfo, InferenceEngine
 from weld_inspection.inspection.inspector import Engine, Inspector, WindowResult
 from weld_inspection.inspection.preprocessing import resize_mask
 from weld_inspection.inspection.seam import CarriagePositions, SeamGeometry
@@ -31,7 +33,7 @@ class Evaluation:
     """What a model scored on a set of clips.
 
     Attributes:
-        pixel: accuracy, precision, recall and F1 over all pixels, eq. (8).
+        pixel: accuracy, precision, recall and F_beta over all pixels, eq. (8).
         window: The same over windows, eq. (9) on the masks found against eq. (9) on the true ones.
         threshold: Probability above which a pixel was taken for a defect.
         windows: Windows inspected.
@@ -39,6 +41,8 @@ class Evaluation:
         planted: Defects that lie in view somewhere in their clip; 0 where clips know none.
         found: Those at which an event has a region.
         false_events: Events at no planted defect, in clips that know their defects.
+        offset_mm: How far off along the seam the found ones were reported: from the middle of the
+            defect to the middle one of its regions' places, in millimetres, in the median.
     """
 
     pixel: dict[str, float]
@@ -49,6 +53,7 @@ class Evaluation:
     planted: int
     found: int
     false_events: int
+    offset_mm: float | None = None
 
     def to_dict(self) -> dict:
         """Returns plain values, for JSON."""
@@ -68,18 +73,17 @@ class Tally:
         self._pixel, self._window = binary_metrics(""), binary_metrics("")
         self._windows = self._planted = self._found = self._false_events = 0
         self._minutes = 0.0
+        self._offsets: list[float] = []
 
-    def add(self, clip: Clip, results: list[WindowResult]) -> None:
+    def add(self, clip: Clip, truth: list[np.ndarray], results: list[WindowResult]) -> None:
         """Adds a clip.
 
         Args:
-            clip: With its masks.
+            clip: The clip.
+            truth: Its masks at the network's size, (H, W) bool each.
             results: Of all its windows, as `inspect_clip` gives them.
         """
         metadata = clip.metadata
-        if results:
-            height, width = results[0].frames[0].mask.shape
-            truth = [resize_mask(mask, width, height) > 0 for mask in clip.masks()]
         first = 0
         for result in results:
             length = len(result.frames)
@@ -98,6 +102,7 @@ class Tally:
             self._planted += len(score.found) + len(score.missed)
             self._found += len(score.found)
             self._false_events += len(score.false)
+            self._offsets += score.offsets
 
     def result(self) -> Evaluation:
         """Returns what was added up."""
@@ -110,38 +115,77 @@ class Tally:
             self._planted,
             self._found,
             self._false_events,
+            round(1000 * median(self._offsets), 2) if self._offsets else None,
         )
 
 
 def evaluate(
-    model: Path,
-    folder: Path,
-    threshold: float | None = None,
+    engine: InferenceEngine,
+    folders: Sequence[Path],
+    thresholds: Sequence[float] = (),
     *,
-    device: str = "auto",
-    precision: str = "auto",
-    progress: Iterable | None = None,
-) -> Evaluation:
-    """Scores a model on a folder of clips.
+    curves: Curves | None = None,
+    progress: Callable[[list[Clip]], Iterable[Clip]] = iter,
+) -> list[Evaluation]:
+    """Scores a model on clips with some thresholds; the network sees each window once.
 
     Args:
-        model: Weights, see `networks.weights`.
-        folder: Clips, see `training.clips`.
-        threshold: Probability above which a pixel is defect; the model's own by default.
-        device: As for InferenceEngine.
-        precision: As for InferenceEngine.
+        engine: Runs the model.
+        folders: Clips, see `training.clips`; they count as one set.
+        thresholds: Probabilities above which a pixel is defect; the model's own by default.
+        curves: Takes all probabilities, for what is swept over every threshold.
         progress: Wraps the list of clips to show progress, such as `tqdm.tqdm`.
 
+    Returns:
+        The scores with each threshold.
+
     Raises:
-        InspectionError: The model or the clips cannot be used.
+        InspectionError: The clips cannot be used, or a threshold is no probability.
     """
-    engine = InferenceEngine(model, device, precision)
-    settings = DecisionSettings(engine.info.threshold if threshold is None else threshold)
-    tally = Tally(settings)
-    clips = open_clips(folder)
-    for clip in progress(clips) if progress else clips:
-        tally.add(clip, inspect_clip(engine, clip, settings))
-    return tally.result()
+    settings = [DecisionSettings(t) for t in thresholds or (engine.info.threshold,)]
+    tallies = [Tally(setting) for setting in settings]
+    clips = [clip for folder in folders for clip in open_clips(folder)]
+    for clip in progress(clips):
+        remembering = RememberingEngine(engine)
+        truth = [
+            resize_mask(mask, engine.info.width, engine.info.height) > 0 for mask in clip.masks()
+        ]
+        for setting, tally in zip(settings, tallies, strict=True):
+            remembering.rewind()
+            tally.add(clip, truth, inspect_clip(remembering, clip, setting))
+        if curves is not None:
+            curves.add(truth, remembering.answers)
+    return [tally.result() for tally in tallies]
+
+
+class RememberingEngine:
+    """An engine that answers the same windows again without the network.
+
+    Attributes:
+        answers: To the windows so far, (T, H, W) float32 defect probabilities each.
+    """
+
+    def __init__(self, engine: InferenceEngine) -> None:
+        """Wraps an engine; windows come in the same order after each `rewind`."""
+        self._engine = engine
+        self.answers: list[np.ndarray] = []
+        self._next = 0
+
+    @property
+    def info(self) -> EngineInfo:
+        """Of the engine."""
+        return self._engine.info
+
+    def rewind(self) -> None:
+        """Begins with the first window again."""
+        self._next = 0
+
+    def infer(self, window: np.ndarray) -> np.ndarray:
+        """See InferenceEngine."""
+        if self._next == len(self.answers):
+            self.answers.append(self._engine.infer(window))
+        self._next += 1
+        return self.answers[self._next - 1]
 
 
 def inspect_clip(engine: Engine, clip: Clip, settings: DecisionSettings) -> list[WindowResult]:

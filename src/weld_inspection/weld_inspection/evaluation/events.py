@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Protocol
 
 EVENT_GAP = 1  # sound windows that do not end an event
@@ -82,11 +83,14 @@ class EventScore:
         found: Indices of planted defects at which some event has a region.
         missed: Indices of the others.
         false: Indices of events without a region at any planted defect.
+        offsets: For each of `found`, how far the middle one of its regions' places lies from the
+            middle of the defect, m.
     """
 
     found: tuple[int, ...]
     missed: tuple[int, ...]
     false: tuple[int, ...]
+    offsets: tuple[float, ...]
 
 
 def visible(
@@ -118,17 +122,28 @@ def score_events(
             cuts at the beginning and the end.
         tolerance: A region this near to a defect's extent is at the defect, m.
     """
-    found: set[int] = set()
+    places: dict[int, list[float]] = {}  # of the regions at each planted defect that has some
     false = []
     for index, event in enumerate(events):
-        hits = {n for n, defect in enumerate(planted) if _at(event, defect, tolerance)}
-        found |= hits
-        if not hits and not any(_at(event, defect, tolerance) for defect in excused):
+        at = {number: _at(event, defect, tolerance) for number, defect in enumerate(planted)}
+        for number, positions in at.items():
+            if positions:
+                places.setdefault(number, []).extend(positions)
+        if not any(at.values()) and not any(_at(event, item, tolerance) for item in excused):
             false.append(index)
-    missed = tuple(number for number in range(len(planted)) if number not in found)
-    return EventScore(tuple(sorted(found)), missed, tuple(false))
+    found = tuple(sorted(places))
+    return EventScore(
+        found,
+        tuple(number for number in range(len(planted)) if number not in places),
+        tuple(false),
+        tuple(
+            abs(median(places[number]) - (planted[number].start + planted[number].end) / 2)
+            for number in found
+        ),
+    )
 
 
-def _at(event: Event, defect: Planted, tolerance: float) -> bool:
+def _at(event: Event, defect: Planted, tolerance: float) -> list[float]:
+    """The places of an event's regions that are at a defect."""
     low, high = defect.start - tolerance, defect.end + tolerance
-    return any(low <= position <= high for position in event.seam_positions)
+    return [position for position in event.seam_positions if low <= position <= high]

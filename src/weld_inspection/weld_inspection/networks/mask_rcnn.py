@@ -65,6 +65,8 @@ class Frame(NamedTuple):
 class MaskRCNN(FrameNetwork):
     """Finds boxes that hold a defect, and a mask in each."""
 
+    learns_by_pixels = False
+
     def __init__(self, config: NetworkConfig) -> None:
         """Makes the network."""
         super().__init__(config)
@@ -122,8 +124,8 @@ class MaskRCNN(FrameNetwork):
 
     # Training
 
-    def loss(self, frames: Tensor, masks: Tensor) -> Tensor:
-        """See SegmentationNetwork: the sum of the five losses of Mask R-CNN, mean over frames."""
+    def loss(self, frames: Tensor, masks: Tensor, counted: Tensor | None = None) -> Tensor:
+        """The sum of the five losses of Mask R-CNN, mean over frames; all pixels count."""
         frames, masks = frames.flatten(0, 1), masks.flatten(0, 1)
         anchors = _anchors(frames)
         losses = []

@@ -13,7 +13,13 @@ DEFECT_LOGIT = 1  # channel of the logits; 0 is sound
 
 
 class SegmentationNetwork(nn.Module, ABC):
-    """A network that the registry can name, the trainer train and the detector run."""
+    """A network that the registry can name, the trainer train and the detector run.
+
+    Attributes:
+        learns_by_pixels: Whether `loss` adds up pixels, so that some can be left out of it.
+    """
+
+    learns_by_pixels = True
 
     def __init__(self, config: NetworkConfig) -> None:
         """Keeps the options.
@@ -35,14 +41,15 @@ class SegmentationNetwork(nn.Module, ABC):
             (B, T, 2, H, W). The probability of a defect is the sigmoid of channel 1.
         """
 
-    def loss(self, frames: Tensor, masks: Tensor) -> Tensor:
+    def loss(self, frames: Tensor, masks: Tensor, counted: Tensor | None = None) -> Tensor:
         """Returns what training makes small.
 
         Args:
             frames: As of `forward`.
             masks: (B, T, H, W), 1 where there is a defect.
+            counted: (B, T, H, W) bool, the pixels that count; all by default.
         """
-        return segmentation_loss(self(frames), masks)
+        return segmentation_loss(self(frames), masks, counted)
 
     def channels_last(self) -> Self:
         """Lays the 2-D convolutions' weights out as processors like them; returns itself."""
@@ -52,17 +59,22 @@ class SegmentationNetwork(nn.Module, ABC):
         return self
 
 
-def segmentation_loss(logits: Tensor, masks: Tensor) -> Tensor:
+def segmentation_loss(logits: Tensor, masks: Tensor, counted: Tensor | None = None) -> Tensor:
     """Pixel-wise binary cross entropy over both logits against the one-hot mask.
 
     Args:
         logits: (B, T, 2, H, W), sound and defect.
         masks: (B, T, H, W), 1 where there is a defect.
+        counted: (B, T, H, W) bool, the pixels that count; all by default.
 
     Returns:
-        The mean over everything, a scalar.
+        The mean over everything that counts, a scalar.
     """
     defect = masks.float()
-    return nn.functional.binary_cross_entropy_with_logits(
-        logits.float(), torch.stack((1 - defect, defect), 2)
+    truth = torch.stack((1 - defect, defect), 2)
+    if counted is None:
+        return nn.functional.binary_cross_entropy_with_logits(logits.float(), truth)
+    pixel_loss = nn.functional.binary_cross_entropy_with_logits(
+        logits.float(), truth, reduction="none"
     )
+    return (pixel_loss.mean(2) * counted).sum() / counted.sum().clamp(min=1)

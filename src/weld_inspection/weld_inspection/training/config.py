@@ -27,6 +27,8 @@ class TrainingConfig:
         schedule: "constant" as in the paper, or "one_cycle" for short trainings.
         stride: Frames from one training window to the next; 0 for the window's length, which is
             the paper's "without overlap".
+        imbalance: Sound pixels to a defect one that the loss counts, drawn at random; 0 counts all
+            (Table 3 of the paper: 3 to 30).
         augment: Flip, reverse and recolour the training windows at random.
         seed: Of weights, order and augmentation.
         device: "auto", "cpu" or "cuda".
@@ -45,6 +47,7 @@ class TrainingConfig:
     learning_rate: float = 1e-4
     schedule: str = "constant"
     stride: int = 0
+    imbalance: float = 0.0
     augment: bool = True
     seed: int = 0
     device: str = "auto"
@@ -72,6 +75,8 @@ class TrainingConfig:
                 raise InspectionError(f"{name} is {value!r}: give a whole number >= {least}")
         if not isinstance(self.learning_rate, (int, float)) or not self.learning_rate > 0:
             raise InspectionError(f"learning_rate is {self.learning_rate!r}: give a number > 0")
+        if not isinstance(self.imbalance, (int, float)) or not self.imbalance >= 0:
+            raise InspectionError(f"imbalance is {self.imbalance!r}: give a number >= 0")
         if self.schedule not in SCHEDULES:
             raise InspectionError(
                 f"schedule is {self.schedule!r}: give one of {', '.join(SCHEDULES)}"

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,12 +47,17 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
         InspectionError: Data, network or folder cannot be used, or the loss is not finite.
     """
     logging.getLogger(LIGHTNING_LOG).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
     out = Path(config.out)
     checkpoint = _prepare_folder(out, resume)
     lightning.seed_everything(config.seed, verbose=False)
     network = build_network(
         NetworkConfig.from_dict({"architecture": config.network} | config.network_options)
     )
+    if config.imbalance and not network.learns_by_pixels:
+        raise InspectionError(
+            f"imbalance counts pixels, and {config.network} does not learn by pixels: leave it out"
+        )
     if config.start_from and not resume:
         take_over(network, Path(config.start_from))
     training = _loader(config, config.data, network.config, training=True)
@@ -80,7 +86,9 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
         num_sanity_val_steps=0,
     )
     (out / "training.json").write_text(json.dumps(config.to_dict(), indent=2), encoding="utf-8")
-    module = WindowSegmentation(network.channels_last(), config)
+    module = WindowSegmentation(
+        network.channels_last(), config, _share_of_sound(config, training.dataset.datasets)
+    )
     trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
     return out / MODEL
 
@@ -172,6 +180,18 @@ def _prepare_folder(out: Path, resume: bool) -> Path | None:
     except OSError as error:
         raise InspectionError(f"cannot make folder {out}: {error.strerror}") from error
     return None
+
+
+def _share_of_sound(config: TrainingConfig, datasets: list[WindowDataset]) -> float:
+    """How many of the sound pixels the loss counts, so that the set is as the config says."""
+    if not config.imbalance:
+        return 1.0
+    if not any(data.defect_pixel_ratio for data in datasets):
+        raise InspectionError("imbalance needs training data with defects: there are none")
+    frames = [sum(clip.metadata.frame_count for clip in data.clips) for data in datasets]
+    pairs = zip(datasets, frames, strict=True)
+    defects = sum(data.defect_pixel_ratio * count for data, count in pairs) / sum(frames)
+    return config.imbalance * defects / (1 - defects)
 
 
 def _loader(

@@ -3,6 +3,7 @@
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -27,16 +28,29 @@ ENCODERS = {
 class WindowSegmentation(lightning.LightningModule):
     """Trains a network on windows of uint8 frames and 0/1 masks."""
 
-    def __init__(self, network: SegmentationNetwork, config: TrainingConfig) -> None:
-        """Wraps a network made by `build_network`."""
+    def __init__(
+        self, network: SegmentationNetwork, config: TrainingConfig, sound_counted: float = 1.0
+    ) -> None:
+        """Wraps a network made by `build_network`.
+
+        Args:
+            network: Is trained.
+            config: The numbers.
+            sound_counted: Share of the sound pixels that the loss counts.
+        """
         super().__init__()
         self.network = network
         self.config = config
+        self.sound_counted = sound_counted
         self.pixel_metrics = binary_metrics("validation_")
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """Returns the loss of a batch: frames (B, T, H, W, 3) uint8, masks (B, T, H, W) 0/1."""
-        loss = self.network.loss(self._frames(batch), batch["masks"])
+        masks = batch["masks"]
+        if self.sound_counted < 1:
+            loss = self.network.loss(self._frames(batch), masks, self._draw_counted(masks, index))
+        else:
+            loss = self.network.loss(self._frames(batch), masks)
         if not torch.isfinite(loss):
             raise InspectionError(
                 f"the loss is {loss.item()} in epoch {self.current_epoch}, batch {index}: "
@@ -69,6 +83,12 @@ class WindowSegmentation(lightning.LightningModule):
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+    def _draw_counted(self, masks: Tensor, index: int) -> Tensor:
+        """All defect pixels and some sound ones, which follow from seed, epoch and batch."""
+        rng = np.random.default_rng([self.config.seed, self.current_epoch, index])
+        drawn = rng.random(masks.shape, np.float32) < self.sound_counted
+        return torch.from_numpy(drawn).to(masks.device) | (masks > 0)
 
     @staticmethod
     def _frames(batch: dict[str, Tensor]) -> Tensor:

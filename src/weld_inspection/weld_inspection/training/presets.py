@@ -61,7 +61,7 @@ PRESETS = {
     "tiny": {
         "train": Part("manual", 500_000, 2, 120),
         "tune": Part("manual", 510_000, 1, 60),
-        "validation": Part("automatic", 520_000, 1, 60, VALIDATION_DENSITY),
+        "validation": Part("automatic", 520_000, 1, 100, VALIDATION_DENSITY),
     },
     # For two cores.
     "small": {

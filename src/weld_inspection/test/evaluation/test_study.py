@@ -1,0 +1,130 @@
+"""The study: trainings, scores, tables and figures, on a set that two cores learn in seconds."""
+
+import csv
+import json
+import shutil
+
+import cv2
+import pytest
+import yaml
+
+from weld_inspection.commands.make_dataset import command as make_dataset
+from weld_inspection.commands.study import command as study
+from weld_inspection.errors import InspectionError
+from weld_inspection.networks.weights import load_model
+
+NETWORKS = ("bi_crrn_e", "unet")
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips") / "tiny"
+    assert make_dataset(["preset", "tiny", "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory):
+    """A training of two seconds."""
+    file = tmp_path_factory.mktemp("numbers") / "study.yaml"
+    values = {
+        "epochs": 1,
+        "batch_size": 2,
+        "learning_rate": 1e-3,
+        "network_options": {"channels": 4},
+        "device": "cpu",
+    }
+    file.write_text(yaml.safe_dump(values))
+    return file
+
+
+@pytest.fixture(scope="module")
+def finished(clips, numbers, tmp_path_factory):
+    """A study that was run to its end: its arguments, its folder and its trainings'."""
+    folder = tmp_path_factory.mktemp("study")
+    arguments = ["--data", clips, "--config", numbers, "--out", folder / "results"]
+    arguments += ["--runs", folder / "runs", "--seeds", 2, "--networks", *NETWORKS]
+    arguments = [str(item) for item in arguments]
+    assert study(arguments) == 0
+    return arguments, folder / "results", folder / "runs"
+
+
+def rows(file):
+    with file.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_every_network_is_trained_with_every_seed(finished):
+    _, _, runs = finished
+    assert {folder.name for folder in runs.iterdir()} == {
+        f"{network}_{seed}" for network in NETWORKS for seed in (0, 1)
+    }
+    model = load_model(runs / "unet_1" / "model.safetensors")
+    assert model.training["config"]["seed"] == 1
+    assert model.training["config"]["data"] == ["train"]
+
+
+def test_tables_are_those_of_the_scores(finished):
+    _, results, _ = finished
+    scores = {}
+    for file in (results / "scores").glob("*.json"):
+        score = json.loads(file.read_text())
+        scores[score["variant"], score["seed"]] = score
+        assert set(score["made_with"]) == {"commit", "machine", "versions"}
+        assert score["belongs_to"]["model_id"].startswith("model.safetensors-")
+    assert set(scores) == {(network, seed) for network in NETWORKS for seed in (0, 1)}
+    pixels = {row["network"]: row for row in rows(results / "table_1_validation.csv")}
+    assert list(pixels) == ["U-Net", "bi-CRRN-E"]  # in the paper's order
+    for title, network in (("U-Net", "unet"), ("bi-CRRN-E", "bi_crrn_e")):
+        values = [scores[network, seed]["pixel_curve"]["average_precision"] for seed in (0, 1)]
+        mean = sum(values) / 2
+        spread = abs(values[0] - values[1]) / 2**0.5
+        assert pixels[title]["average precision"] == f"{mean:.3f} ± {spread:.3f}"
+    frames = rows(results / "table_4_validation.csv")
+    assert [row["network"] for row in frames] == ["U-Net", "bi-CRRN-E"]
+    assert all(float(row["ms a window"]) > 0 for row in frames)
+    assert {"table_2_validation.csv", "table_events_validation.csv"} <= {
+        file.name for file in results.iterdir()
+    }
+    readme = (results / "README.md").read_text()
+    assert "Table 1" in readme and "table_1" not in readme
+    assert f"| {pixels['U-Net']['average precision']} |" in readme
+
+
+def test_figures_are_pictures(finished):
+    _, results, _ = finished
+    for number in (7, 8, 9):
+        picture = cv2.imread(str(results / f"figure_{number}_validation.png"))
+        assert picture is not None and picture.std() > 5
+        assert f"(figure_{number}_validation.png)" in (results / "README.md").read_text()
+
+
+def test_what_is_there_is_not_made_again(finished, capsys):
+    arguments, results, runs = finished
+    before = {
+        file: file.stat().st_mtime_ns
+        for file in [*(results / "scores").iterdir(), *runs.glob("*/model.safetensors")]
+    }
+    shutil.rmtree(runs / "unet_0")  # as if it had been interrupted before this one
+    assert study(arguments) == 0
+    told = capsys.readouterr().out
+    assert "bi-CRRN-E, seed 1: trained already" in told
+    assert "1 trainings, about" in told and "training 1 of 1: U-Net, seed 0" in told
+    for file, stamp in before.items():
+        if "unet_0" not in str(file):
+            assert file.stat().st_mtime_ns == stamp, file
+
+
+def test_a_run_of_other_numbers_is_not_taken_for_one_of_these(finished, numbers, tmp_path):
+    arguments, _, _ = finished
+    values = yaml.safe_load(numbers.read_text()) | {"epochs": 2}
+    other = tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump(values))
+    changed = [str(other) if item == str(numbers) else item for item in arguments]
+    with pytest.raises(InspectionError, match="begun with another epochs"):
+        study(changed)
+
+
+def test_a_folder_without_clips_says_how_to_make_them(numbers, tmp_path):
+    with pytest.raises(InspectionError, match="make_dataset preset small"):
+        study(["--data", str(tmp_path), "--out", str(tmp_path / "out"), "--config", str(numbers)])

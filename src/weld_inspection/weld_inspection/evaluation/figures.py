@@ -1,0 +1,89 @@
+"""The paper's figures, from scores and models."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from weld_inspection.inspection.engine import InferenceEngine
+from weld_inspection.training.windows import WindowDataset
+
+matplotlib.use("Agg")  # files only: no display is asked for
+
+from matplotlib import pyplot  # noqa: E402
+
+SHOWN_FRAMES = 5  # of the window in Fig. 8
+COLOURS = pyplot.colormaps["tab10"].colors
+
+
+def draw_curves(path: Path, title: str, scores: Sequence[dict[str, Any]], curve: str) -> None:
+    """Draws the precision-recall curves of all networks into one figure (Fig. 7 and 9).
+
+    Args:
+        path: A .png file.
+        title: Above the figure.
+        scores: Of one set and one seed.
+        curve: "pixel_curve" or "window_curve".
+    """
+    figure, axes = pyplot.subplots(figsize=(7.2, 5.4), layout="constrained")
+    by_worth = sorted(scores, key=lambda item: -item[curve]["average_precision"])
+    for number, score in enumerate(by_worth):
+        values = score[curve]
+        axes.plot(
+            [*values["recall"], 0.0],
+            [*values["precision"], 1.0],
+            color=COLOURS[number % len(COLOURS)],
+            linestyle="-" if number < len(COLOURS) // 2 else "--",
+            linewidth=1.6,
+            label=f"{score['title']}  {values['average_precision']:.3f}",
+        )
+    axes.set(
+        xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.01), title=title, aspect="auto"
+    )
+    axes.grid(alpha=0.3)
+    axes.legend(title="average precision", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def draw_masks(path: Path, title: str, models: Sequence[tuple[str, Path]], clips: Path) -> None:
+    """Draws frames of a window with their masks, network by network (Fig. 8).
+
+    The window is the middle one by the number of defect pixels, of those that have some.
+
+    Args:
+        path: A .png file.
+        title: Above the figure.
+        models: Titles and model files, of the same size and window.
+        clips: Folder of clips.
+    """
+    engines = [(name, InferenceEngine(model)) for name, model in models]
+    info = engines[0][1].info
+    windows = WindowDataset(clips, window=info.window, width=info.width, height=info.height)
+    areas = np.array([int(windows[number]["masks"].sum()) for number in range(len(windows))])
+    order = np.argsort(areas)
+    sound = np.count_nonzero(areas == 0)
+    window = windows[int(order[(sound + len(order)) // 2 if sound < len(order) else 0])]
+    frames, truth = window["frames"].numpy(), window["masks"].numpy()
+    rows = [("input", frames), ("truth", truth)]
+    rows += [(name, engine.infer(frames) > 0.5) for name, engine in engines]
+    numbers = np.linspace(0, info.window - 1, min(SHOWN_FRAMES, info.window)).round().astype(int)
+    figure, axes = pyplot.subplots(
+        len(rows),
+        len(numbers),
+        figsize=(2.0 * len(numbers) + 1.4, 1.2 * len(rows) + 0.5),
+        layout="constrained",
+        squeeze=False,
+    )
+    for line, (name, pictures) in zip(axes, rows, strict=True):
+        for place, number in zip(line, numbers, strict=True):
+            place.imshow(pictures[number], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            place.set(xticks=[], yticks=[])
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    for place, number in zip(axes[0], numbers, strict=True):
+        place.set_title(f"frame {number + 1}", fontsize=9)
+    figure.suptitle(title)
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)

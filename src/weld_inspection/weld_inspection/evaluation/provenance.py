@@ -1,0 +1,52 @@
+"""With what a figure was made: commit, machine, versions."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+LIBRARIES = ("torch", "lightning", "torchmetrics", "numpy", "opencv-python-headless", "monai")
+GIT_PATIENCE_S = 10
+
+
+def provenance() -> dict:
+    """Returns plain values, for JSON.
+
+    The commit is that of the folder that this package lies in; "unknown" where it is no checkout,
+    and with "-dirty" where tracked files differ from it.
+    """
+    return {
+        "commit": _commit(),
+        "machine": {
+            "processor": _processor(),
+            "cores": len(os.sched_getaffinity(0)),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+        "versions": {"python": platform.python_version()}
+        | {library: version(library) for library in LIBRARIES},
+    }
+
+
+def _commit() -> str:
+    # Through the link of a symlink-install, back to the sources.
+    folder = Path(__file__).resolve().parent
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=GIT_PATIENCE_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return answer.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,168 @@
+"""Tables and figures of models on sets: the paper's results, as files."""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from weld_inspection.errors import InspectionError
+from weld_inspection.evaluation.figures import draw_curves, draw_masks
+from weld_inspection.evaluation.provenance import provenance
+from weld_inspection.evaluation.scores import Progress, ReportedSet, score_model
+from weld_inspection.evaluation.tables import Score, paper_tables
+from weld_inspection.evaluation.variants import BEST, PAPER_NETWORKS, describe
+from weld_inspection.inspection.engine import InferenceEngine
+from weld_inspection.networks.weights import load_model
+
+SCORES_FOLDER = "scores"
+TIMED_ROUNDS = 7
+
+
+def write_report(
+    out: Path,
+    models: Sequence[Path],
+    sets: Sequence[ReportedSet],
+    *,
+    progress: Callable[[str], Progress] = lambda title: iter,
+    device: str = "auto",
+    precision: str = "auto",
+) -> Path:
+    """Scores models on sets and writes tables and figures of them.
+
+    In `out` stand then README.md with everything in it, a CSV of each table and a PNG of each
+    figure for each set, and scores/, a file a model and set, which are not measured again.
+
+    Args:
+        out: Folder; made if need be.
+        models: Model files: those of one network with several seeds become mean and spread.
+        sets: What they are scored on.
+        progress: Gives what wraps the lists of clips of a model, by its title.
+        device: As InferenceEngine's.
+        precision: As InferenceEngine's.
+
+    Returns:
+        Path of README.md.
+
+    Raises:
+        InspectionError: A model or a set cannot be used, or the folder cannot be written.
+    """
+    try:
+        (out / SCORES_FOLDER).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InspectionError(f"cannot make {out}: {error.strerror}") from error
+    order = list(PAPER_NETWORKS)
+    described = [(*describe(load_model(path)), path) for path in models]
+    described.sort(
+        key=lambda item: (
+            order.index(item[0].network) if item[0].network in order else len(order),
+            item[0].name,
+            item[1],
+        )
+    )
+    load = partial(InferenceEngine, device=device, precision=precision)
+    scores: dict[str, list[Score]] = {}
+    for shown in sets:
+        for variant, seed, path in described:
+            wrap = progress(f"{variant.title}, seed {seed}, {shown.title}")
+            score = score_model(path, shown, out / SCORES_FOLDER, load, wrap)
+            scores.setdefault(shown.title, []).append(score)
+    milliseconds = time_windows({variant.name: load(path) for variant, _, path in described})
+    parts = [_head(scores)]
+    for shown in sets:
+        for score in scores[shown.title]:
+            score["milliseconds"] = milliseconds[score["variant"]]
+        parts.append(_write_set(out, shown, scores[shown.title], described))
+    readme = out / "README.md"
+    readme.write_text("\n".join(parts), encoding="utf-8")
+    (out / "timings.json").write_text(
+        json.dumps({"milliseconds": milliseconds, "made_with": provenance()}, indent=1) + "\n",
+        encoding="utf-8",
+    )
+    return readme
+
+
+def time_windows(
+    engines: dict[str, InferenceEngine], rounds: int = TIMED_ROUNDS
+) -> dict[str, float]:
+    """Measures the time of a window, all networks in turn, so that they meet the same machine.
+
+    Args:
+        engines: By name.
+        rounds: Windows each.
+
+    Returns:
+        The median in milliseconds by name.
+    """
+    times: dict[str, list[float]] = {name: [] for name in engines}
+    for _ in range(rounds):
+        for name, engine in engines.items():
+            info = engine.info
+            window = np.zeros((info.window, info.height, info.width, 3), np.uint8)
+            began = perf_counter()
+            engine.infer(window)
+            times[name].append(perf_counter() - began)
+    return {name: round(1000 * float(np.median(values)), 1) for name, values in times.items()}
+
+
+def _write_set(out: Path, shown: ReportedSet, scores: list[Score], described: list) -> str:
+    """Writes the tables and figures of one set; returns its part of README.md."""
+    suffix = shown.clips.name
+    lines = [f"## {shown.title}", ""]
+    for table in paper_tables(scores, list(PAPER_NETWORKS)):
+        table.write_csv(out / f"{table.name}_{suffix}.csv")
+        lines += [f"### {table.title}", "", table.markdown()]
+    first_seed = min(score["seed"] for score in scores)
+    usual = [
+        score
+        for score in scores
+        if score["seed"] == first_seed and not score["options"] and not score["imbalance"]
+    ]
+    pictures = {
+        f"figure_7_{suffix}.png": ("Pixels", "pixel_curve"),
+        f"figure_9_{suffix}.png": ("Windows", "window_curve"),
+    }
+    for name, (what, curve) in pictures.items():
+        draw_curves(out / name, f"{what}, {shown.title}", usual, curve)
+    names = {score["variant"] for score in usual}
+    models = [
+        (variant.title, path)
+        for variant, seed, path in described
+        if variant.name in names and seed == first_seed
+    ]
+    masks = f"figure_8_{suffix}.png"
+    draw_masks(out / masks, f"Masks over time, {shown.title}", models, shown.clips)
+    lines += [f"![{what}]({name})" for name, (what, _) in pictures.items()]
+    lines += [f"![Masks over time]({masks})", ""]
+    return "\n".join(lines)
+
+
+def _head(scores: dict[str, list[Score]]) -> str:
+    """What README.md begins with: with what the figures were made."""
+    every = [score for of_set in scores.values() for score in of_set]
+    made = every[-1]["made_with"]
+    commits = sorted({score["made_with"]["commit"] for score in every})
+    machine = made["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in made["versions"].items())
+    best = next((score for score in every if score["network"] == BEST), every[0])
+    config = best["training"].get("config", {})
+    shown = ("epochs", "batch_size", "learning_rate", "schedule", "augment", "precision")
+    training = ", ".join(f"{name} {config[name]}" for name in shown if name in config)
+    seeds = sorted({score["seed"] for score in every})
+    return "\n".join(
+        [
+            "# Results",
+            "",
+            "Made by `ros2 run weld_inspection study`; each number's own provenance is in its file "
+            f"in [{SCORES_FOLDER}/]({SCORES_FOLDER}).",
+            "",
+            f"- Commit {', '.join(commits)}; {versions}.",
+            f"- Machine: {machine['processor']}, {machine['cores']} cores, "
+            f"{machine['gpu'] or 'no GPU'}.",
+            f"- Training: data {', '.join(config.get('data', []))}; {training}; "
+            f"seeds {', '.join(map(str, seeds))}.",
+            "",
+        ]
+    )

@@ -1,0 +1,145 @@
+"""What a model scores on a set, measured once and kept as a file."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from weld_inspection.errors import InspectionError
+from weld_inspection.evaluation.curves import DECISION_THRESHOLD, Curves
+from weld_inspection.evaluation.evaluate import evaluate
+from weld_inspection.evaluation.provenance import provenance
+from weld_inspection.evaluation.variants import describe
+from weld_inspection.inspection.engine import InferenceEngine
+from weld_inspection.networks.weights import load_model
+from weld_inspection.training.clips import Clip
+from weld_inspection.training.dataset_builder import DATASET_NAME
+
+HASH_DIGITS = 12
+Progress = Callable[[list[Clip]], Iterable[Clip]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedSet:
+    """A set that scores are reported on.
+
+    Attributes:
+        title: For tables.
+        clips: Folder of clips.
+        held_aside: Folder of clips held aside from training that the threshold is tuned on; None
+            for no tuned threshold.
+    """
+
+    title: str
+    clips: Path
+    held_aside: Path | None = None
+
+
+def score_model(
+    path: Path,
+    shown: ReportedSet,
+    folder: Path,
+    load: Callable[[Path], InferenceEngine] = InferenceEngine,
+    progress: Progress = iter,
+) -> dict:
+    """Scores a model on a set, or reads the file that an earlier call left.
+
+    Args:
+        path: Model file.
+        shown: The set.
+        folder: Of the files; made if need be.
+        load: Makes the engine of a model file.
+        progress: Wraps lists of clips.
+
+    Returns:
+        Plain values: `variant`, `network`, `seed`, `set`, `pixel_curve`, `window_curve`,
+        `evaluations` (at the paper's threshold, then at the tuned one), `parameters`,
+        `operations` (of a window), `made_with`, and what the file belongs to.
+
+    Raises:
+        InspectionError: The model or the clips cannot be used, or the folder cannot be written.
+    """
+    model = load_model(path)
+    variant, seed = describe(model)
+    belongs_to = {"model_id": model.model_id, "clips": _digest(shown.clips)}
+    if shown.held_aside is not None:
+        belongs_to["held_aside"] = _digest(shown.held_aside)
+    file = folder / f"{variant.name}_{seed}-{shown.clips.name}.json"
+    known = _read(file)
+    if known is not None and known["belongs_to"] == belongs_to:
+        return known
+    engine = load(path)
+    thresholds = [DECISION_THRESHOLD]
+    if shown.held_aside is not None:
+        aside = Curves()
+        evaluate(engine, [shown.held_aside], thresholds, curves=aside, progress=progress)
+        thresholds.append(aside.pixels().best_f1()[0])
+    curves = Curves()
+    evaluations = evaluate(engine, [shown.clips], thresholds, curves=curves, progress=progress)
+    scores = {
+        "belongs_to": belongs_to,
+        "variant": variant.name,
+        "title": variant.title,
+        "network": variant.network,
+        "options": variant.options,
+        "imbalance": variant.imbalance,
+        "seed": seed,
+        "set": shown.title,
+        "training": model.training,
+        "evaluations": [evaluation.to_dict() for evaluation in evaluations],
+        "pixel_curve": curves.pixels().to_dict(),
+        "window_curve": curves.windows().to_dict(),
+        "parameters": sum(p.numel() for p in model.network.parameters()),
+        "operations": count_operations(model.network),
+        "made_with": provenance(),
+    }
+    _write(file, scores)
+    return scores
+
+
+def count_operations(network: torch.nn.Module) -> int:
+    """Counts a window's floating point operations in convolutions and matrix products.
+
+    A multiplication and an addition are two.
+    """
+    config = network.config
+    shape = (1, config.window, config.in_channels, config.height, config.width)
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        network(torch.zeros(shape))
+    return counter.get_total_flops()
+
+
+def _digest(folder: Path) -> str:
+    """Tells one set from another: by its dataset.json, else by its clips' metadata."""
+    files = [folder / DATASET_NAME]
+    if not files[0].is_file():
+        files = sorted(folder.glob("*/clip.json"))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:HASH_DIGITS]
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    if not file.is_file():
+        return None
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InspectionError(f"{file} cannot be read: remove it to measure again") from error
+
+
+def _write(file: Path, values: dict[str, Any]) -> None:
+    """Writes a file, all of it or nothing."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+        unfinished.replace(file)
+    except OSError as error:
+        raise InspectionError(f"cannot write {file}: {error.strerror}") from error

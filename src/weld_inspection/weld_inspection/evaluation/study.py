@@ -1,0 +1,229 @@
+"""Trains what the paper compares, each network alike, and reports on it."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from weld_inspection.errors import InspectionError
+from weld_inspection.evaluation.report import write_report
+from weld_inspection.evaluation.scores import Progress, ReportedSet
+from weld_inspection.evaluation.variants import Variant
+from weld_inspection.inspection.engine import choose_device, choose_precision
+from weld_inspection.networks.config import NetworkConfig
+from weld_inspection.networks.registry import build_network
+from weld_inspection.networks.weights import load_model
+from weld_inspection.training.clips import open_clips
+from weld_inspection.training.config import TrainingConfig
+from weld_inspection.training.fit import CHECKPOINT, MODEL, fit
+
+# Folders of a preset: what is trained on, and what is reported with what its threshold is tuned on.
+TRAINING_FOLDERS = ("train", "photos_train")
+REPORTED_FOLDERS = (
+    ("simulated weld, automatic rig", "validation", "tune"),
+    ("photographs", "photos_validation", "photos_tune"),
+)
+TIMED_WINDOWS = 2
+# What may differ between a run and its continuation.
+FREE = ("out", "data", "validation", "device", "precision", "workers")
+DEFAULTS = TrainingConfig(data=("",)).to_dict()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One training of a study.
+
+    Attributes:
+        variant: What is trained.
+        seed: Of the training.
+        config: All its numbers.
+    """
+
+    variant: Variant
+    seed: int
+    config: TrainingConfig
+
+    @property
+    def folder(self) -> Path:
+        """Of its checkpoints and its model."""
+        return Path(self.config.out)
+
+    @property
+    def model(self) -> Path:
+        """The file that it leaves."""
+        return self.folder / MODEL
+
+    @property
+    def title(self) -> str:
+        """For messages."""
+        return f"{self.variant.title}, seed {self.seed}"
+
+    def finished(self) -> bool:
+        """Whether it was run to its end."""
+        return (
+            self.model.is_file() and load_model(self.model).training["epochs"] == self.config.epochs
+        )
+
+
+def plan_runs(
+    data: Path, folder: Path, variants: Sequence[Variant], seeds: int, numbers: TrainingConfig
+) -> list[Run]:
+    """Plans a study's trainings: all variants with the first seed, then all with the next.
+
+    Args:
+        data: Folder of a preset's sets, see `training.presets`.
+        folder: Of the runs.
+        variants: What is compared.
+        seeds: How many trainings each.
+        numbers: Of every training; network, data, folder and seed are filled in.
+
+    Raises:
+        InspectionError: The preset's folder lacks its training clips.
+    """
+    sets = [data / name for name in TRAINING_FOLDERS if (data / name).is_dir()]
+    if not sets or sets[0].name != TRAINING_FOLDERS[0]:
+        raise InspectionError(
+            f"there is no folder {data / TRAINING_FOLDERS[0]}: make the clips with "
+            f"`make_dataset preset small --out {data}`"
+        )
+    return [
+        Run(
+            variant,
+            seed,
+            replace(
+                numbers,
+                network=variant.network,
+                network_options=numbers.network_options | variant.options,
+                imbalance=variant.imbalance,
+                data=tuple(str(item) for item in sets),
+                out=str(folder / f"{variant.name}_{seed}"),
+                seed=seed,
+            ),
+        )
+        for seed in range(seeds)
+        for variant in variants
+    ]
+
+
+def run_study(
+    runs: Sequence[Run],
+    data: Path,
+    out: Path,
+    *,
+    tell: Callable[[str], None],
+    progress: Callable[[str], Progress] = lambda title: iter,
+) -> Path:
+    """Trains what is not trained yet, goes on where a training was broken off, and reports.
+
+    Args:
+        runs: See `plan_runs`.
+        data: Folder of a preset's sets.
+        out: Folder of the report.
+        tell: Takes lines for the user: what is done, and how long the rest will take.
+        progress: As `write_report`'s.
+
+    Returns:
+        Path of the report's README.md.
+
+    Raises:
+        InspectionError: Clips, a run's folder or the report's cannot be used, or a run that is
+            there was begun with other numbers.
+    """
+    waiting = []
+    for run in runs:
+        _check_same(run)
+        if run.finished():
+            tell(f"{run.title}: trained already")
+        else:
+            waiting.append(run)
+    if waiting:
+        _train(waiting, tell)
+    sets = [
+        ReportedSet(title, data / clips, data / aside if (data / aside).is_dir() else None)
+        for title, clips, aside in REPORTED_FOLDERS
+        if (data / clips).is_dir()
+    ]
+    tell(f"scores {len(runs)} models on {len(sets)} sets")
+    return write_report(out, [run.model for run in runs], sets, progress=progress)
+
+
+def estimate(run: Run) -> float:
+    """Returns about how many seconds a whole training takes here, by trying one step."""
+    config = run.config
+    options = NetworkConfig.from_dict({"architecture": config.network} | config.network_options)
+    device = choose_device(config.device)
+    network = build_network(options).channels_last().to(device)
+    shape = (TIMED_WINDOWS, options.window, options.height, options.width)
+    frames = torch.rand(*shape[:2], options.in_channels, *shape[2:], device=device) * 2 - 1
+    masks = torch.zeros(shape, dtype=torch.uint8, device=device)
+    masks[..., : shape[2] // 8, : shape[3] // 4] = 1
+    native = choose_precision(config.precision, device) == "bf16"
+    seconds = 0.0
+    for _ in range(2):  # the first one allocates
+        began = time.perf_counter()
+        with torch.autocast(device, torch.bfloat16) if native else nullcontext():
+            loss = network.loss(frames, masks)
+        loss.backward()
+        loss.item()
+        seconds = time.perf_counter() - began
+    stride = config.stride or options.window
+    counts = [
+        (clip.metadata.frame_count - options.window) // stride + 1
+        for folder in config.data
+        for clip in open_clips(folder)
+    ]
+    windows = sum(max(count, 0) for count in counts)
+    return seconds / TIMED_WINDOWS * windows * config.epochs
+
+
+def _train(runs: Sequence[Run], tell: Callable[[str], None]) -> None:
+    by_variant = {run.variant.name: run for run in runs}
+    seconds = {name: estimate(run) for name, run in by_variant.items()}
+    left = sum(seconds[run.variant.name] for run in runs)
+    tell(f"{len(runs)} trainings, about {_duration(left)} on this machine")
+    for number, run in enumerate(runs, 1):
+        resume = (run.folder / CHECKPOINT).is_file()
+        expected = seconds[run.variant.name]
+        tell(
+            f"training {number} of {len(runs)}: {run.title}"
+            f"{', goes on where it was' if resume else ''}, about {_duration(expected)}; "
+            f"all that is left about {_duration(left)}"
+        )
+        fit(run.config, resume=resume)
+        left -= expected
+
+
+def _check_same(run: Run) -> None:
+    """Raises where the run's folder holds one of other numbers."""
+    file = run.folder / "training.json"
+    if not file.is_file():
+        return
+    try:
+        begun = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        text = f"{file} cannot be read: remove {run.folder} to train anew"
+        raise InspectionError(text) from error
+    wanted = run.config.to_dict()
+    differing = [
+        name
+        for name, value in wanted.items()
+        # A run of a version that did not know the option took its default.
+        if name not in FREE and begun.get(name, DEFAULTS[name]) != value
+    ]
+    if differing:
+        raise InspectionError(
+            f"{run.folder} was begun with another {', '.join(differing)}: give the same numbers, "
+            "or another --runs"
+        )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

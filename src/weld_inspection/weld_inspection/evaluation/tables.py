@@ -1,0 +1,166 @@
+"""The paper's tables, from scores of models."""
+
+import csv
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+Score = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A number of a row.
+
+    Attributes:
+        title: At the column's head.
+        value: Takes it from a score; None where there is none.
+        digits: After the decimal point.
+    """
+
+    title: str
+    value: Callable[[Score], float | None]
+    digits: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        name: Of its files.
+        title: What it shows.
+        head: Titles of the columns.
+        rows: One a network.
+    """
+
+    name: str
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """Returns it as Markdown."""
+        lines = [self.head, tuple(["---", *["---:"] * (len(self.head) - 1)]), *self.rows]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+    def write_csv(self, path: Path) -> None:
+        """Writes it as CSV."""
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([self.head, *self.rows])
+
+
+def make_table(name: str, title: str, scores: Sequence[Score], columns: Sequence[Column]) -> Table:
+    """Makes a table with a row for each variant, in the order in which they come.
+
+    Args:
+        name: Of the table's files.
+        title: What it shows.
+        scores: Of one set; those of a variant with several seeds become mean and spread (standard
+            deviation).
+        columns: What is shown.
+    """
+    grouped: dict[str, list[Score]] = {}
+    for score in scores:
+        grouped.setdefault(score["title"], []).append(score)
+    rows = [
+        (row, *(_cell([column.value(item) for item in group], column.digits) for column in columns))
+        for row, group in grouped.items()
+    ]
+    return Table(name, title, ("network", *(column.title for column in columns)), tuple(rows))
+
+
+def _cell(values: Iterable[float | None], digits: int) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
+    text = f"{mean(known):.{digits}f}"
+    return f"{text} ± {stdev(known):.{digits}f}" if len(set(known)) > 1 else text
+
+
+def _metric(level: str, name: str, which: int = 0) -> Callable[[Score], float | None]:
+    """A metric of the evaluation at the paper's threshold (0) or at the tuned one (1)."""
+
+    def value(score: Score) -> float | None:
+        evaluations = score["evaluations"]
+        return evaluations[which][level][name] if which < len(evaluations) else None
+
+    return value
+
+
+def _tuned(name: str) -> Callable[[Score], float | None]:
+    return lambda score: score["evaluations"][-1][name]
+
+
+def _per_minute(score: Score) -> float:
+    evaluation = score["evaluations"][-1]
+    return evaluation["false_events"] / evaluation["minutes"]
+
+
+PIXEL_COLUMNS = (
+    Column("accuracy", _metric("pixel", "accuracy")),
+    Column("precision", _metric("pixel", "precision")),
+    Column("recall", _metric("pixel", "recall")),
+    Column("F1", _metric("pixel", "f1")),
+    Column("average precision", lambda score: score["pixel_curve"]["average_precision"]),
+    Column("tuned threshold", _tuned("threshold")),
+    Column("F1 there", _metric("pixel", "f1", 1)),
+)
+F_BETA_COLUMNS = (
+    Column("F0.5", _metric("pixel", "f05")),
+    Column("F1", _metric("pixel", "f1")),
+    Column("F2", _metric("pixel", "f2")),
+)
+FRAME_COLUMNS = (
+    Column("accuracy", _metric("window", "accuracy")),
+    Column("precision", _metric("window", "precision")),
+    Column("recall", _metric("window", "recall")),
+    Column("F1", _metric("window", "f1")),
+    Column("average precision", lambda score: score["window_curve"]["average_precision"]),
+    Column("F1 at the tuned threshold", _metric("window", "f1", 1)),
+    Column("ms a window", lambda score: score.get("milliseconds"), 0),
+    Column("million parameters", lambda score: score["parameters"] / 1e6, 2),
+    Column("GFLOP a window", lambda score: score["operations"] / 1e9, 0),
+)
+EVENT_COLUMNS = (
+    Column("planted", _tuned("planted"), 0),
+    Column("found", _tuned("found"), 0),
+    Column("false a minute", _per_minute, 2),
+    Column("mm off along the seam", _tuned("offset_mm"), 1),
+)
+
+
+def paper_tables(scores: Sequence[Score], names: Sequence[str]) -> list[Table]:
+    """Makes Tables 1 to 4 of the paper and two of our own, for one set.
+
+    Args:
+        scores: Of that set, every variant and seed, in the order of the rows.
+        names: Of the paper's networks; what else there is goes into tables of its own.
+    """
+    usual = [item for item in scores if not item["imbalance"] and not item["options"]]
+    shown = [item for item in usual if item["network"] in names] + [
+        item for item in usual if item["network"] not in names
+    ]
+    imbalanced = [item for item in scores if item["imbalance"]]
+    compared = {item["network"] for item in imbalanced}
+    imbalanced += [item for item in usual if item["network"] in compared]
+    other = [item for item in scores if item["options"] and not item["imbalance"]]
+    base = {item["network"] for item in other}
+    other = [item for item in usual if item["network"] in base] + other
+    tables = [
+        make_table("table_1", "Table 1: pixels, threshold 0.5", shown, PIXEL_COLUMNS),
+        make_table("table_2", "Table 2: F_beta over pixels, threshold 0.5", shown, F_BETA_COLUMNS),
+    ]
+    if imbalanced:
+        title = "Table 3: pixels, by the sound pixels to a defect one in training"
+        tables.append(make_table("table_3", title, imbalanced, PIXEL_COLUMNS))
+    tables.append(make_table("table_4", "Table 4: windows, eq. (9)", shown, FRAME_COLUMNS))
+    if any(item["evaluations"][-1]["planted"] for item in shown):
+        title = "Planted defects, found by their events"
+        tables.append(make_table("table_events", title, shown, EVENT_COLUMNS))
+    if other:
+        title = "Other readings of the equations"
+        tables.append(make_table("table_readings", title, other, PIXEL_COLUMNS))
+    return tables
