@@ -147,3 +147,15 @@ def test_folder_errors(clips, tmp_path):
 def test_a_loss_that_is_not_finite_stops_with_the_batch_named(clips, tmp_path):
     with pytest.raises(InspectionError, match=r"the loss is .* in epoch \d+, batch \d+"):
         fit(config(clips, tmp_path / "run", learning_rate=1e30, epochs=3))
+
+
+def test_a_training_on_crops_learns_too(clips, tmp_path):
+    model = fit(config(clips, tmp_path / "run", epochs=12, crop=(20, 16)))
+    rows = metrics(tmp_path / "run")
+    assert rows[-1]["validation_f1"] > 0.7  # of whole frames
+    assert load_model(model).training["config"]["crop"] == [20, 16]
+
+
+def test_more_imbalance_than_the_data_have(clips, tmp_path):
+    with pytest.raises(InspectionError, match="have 6.7 sound pixels to a defect one"):
+        fit(config(clips, tmp_path / "run", imbalance=20.0))

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from weld_inspection.errors import InspectionError
@@ -29,6 +31,9 @@ def test_the_command_line_wins_over_the_file(tmp_path):
         ("momentum: 0.9\ndata: a", "unknown training options"),
         ("data: 5", "data is"),
         ("network_options: 7\ndata: a", "network_options is 7"),
+        ("crop: 80\ndata: a", "crop is 80"),
+        ("crop: [80]\ndata: a", "crop is"),
+        ("crop: [80, 8]\ndata: a", "at least 16 pixels"),
         ("[", "cannot read training config"),
         ("just words", "not a list"),
     ],
@@ -38,6 +43,14 @@ def test_bad_values_are_one_clear_error(tmp_path, text, message):
     file.write_text(text)
     with pytest.raises(InspectionError, match=message):
         read_training_config(file, {})
+
+
+def test_a_crop_comes_back_from_a_run_s_file(tmp_path):
+    config = read_training_config(None, {"data": ["clips"], "crop": [80, 48]})
+    assert config.crop == (80, 48)
+    file = tmp_path / "training.json"
+    file.write_text(json.dumps(config.to_dict()))
+    assert read_training_config(file, {}) == config
 
 
 def test_absent_file(tmp_path):

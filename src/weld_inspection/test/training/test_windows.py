@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from weld_inspection.inspection.preprocessing import resize_frame, resize_mask
 from weld_inspection.training.clips import ClipError, ClipWriter
+from weld_inspection.training.crops import Crop
 from weld_inspection.training.windows import WindowDataset
 
 WIDTH, HEIGHT = 32, 18
@@ -149,6 +150,39 @@ def test_items_can_be_changed_without_changing_the_set(clips):
     dataset = WindowDataset(clips, window=10, **SIZE)
     dataset[0]["frames"].zero_()
     assert dataset[0]["frames"][1].any()
+
+
+def test_a_crop_is_the_same_part_of_frames_and_masks(tmp_path):
+    rng = np.random.default_rng(3)
+    frames = rng.integers(0, 256, (4, HEIGHT, WIDTH, 3), np.uint8)
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[4:7, 20:26] = 255
+    with ClipWriter(tmp_path / "a", **SIZE, frame_rate=20, source={"kind": "recording"}) as writer:
+        for frame in frames:
+            writer.add(frame, mask)
+    whole = WindowDataset(tmp_path, window=4, **SIZE)[0]
+    dataset = WindowDataset(tmp_path, window=4, crop=Crop(16, 9), **SIZE)
+    # Pixels are random, so a part tells where it was cut.
+    parts = [
+        {name: whole[name][:, top : top + 9, left : left + 16] for name in whole}
+        for top in range(HEIGHT - 8)
+        for left in range(WIDTH - 15)
+    ]
+    with_defect = 0
+    places = set()
+    for _ in range(40):
+        item = dataset[0]
+        found = [number for number, part in enumerate(parts) if items_equal(part, item)]
+        assert len(found) == 1
+        places.add(found[0])
+        with_defect += bool(item["masks"].any())
+    assert with_defect >= 0.7 * 40 and len(places) > 10
+
+
+@pytest.mark.parametrize("crop", [Crop(WIDTH + 1, 9), Crop(16, HEIGHT + 1), Crop(0, 9)])
+def test_a_crop_that_does_not_fit(clips, crop):
+    with pytest.raises(ClipError, match="does not fit frames of 32x18"):
+        WindowDataset(clips, crop=crop, **SIZE)
 
 
 @pytest.mark.parametrize("options", [{"window": 0}, {"stride": 0}, {"window": 32}])

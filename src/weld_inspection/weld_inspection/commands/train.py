@@ -36,6 +36,13 @@ def command(arguments: list[str]) -> int:
         "--imbalance", type=float, help="sound pixels to a defect one that the loss counts (all)"
     )
     parser.add_argument("--no-augment", dest="augment", action="store_false", help="data as it is")
+    parser.add_argument(
+        "--crop",
+        type=int,
+        nargs=2,
+        metavar=("WIDTH", "HEIGHT"),
+        help="part of each window that a step sees, most of them around defects (whole frames)",
+    )
     parser.add_argument("--seed", type=int, help="of weights, order and augmentation (0)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="(auto)")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="(auto)")

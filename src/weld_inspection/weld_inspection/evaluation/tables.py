@@ -144,8 +144,6 @@ def paper_tables(scores: Sequence[Score], names: Sequence[str]) -> list[Table]:
         item for item in usual if item["network"] not in names
     ]
     imbalanced = [item for item in scores if item["imbalance"]]
-    compared = {item["network"] for item in imbalanced}
-    imbalanced += [item for item in usual if item["network"] in compared]
     other = [item for item in scores if item["options"] and not item["imbalance"]]
     base = {item["network"] for item in other}
     other = [item for item in usual if item["network"] in base] + other

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from weld_inspection.errors import InspectionError
+from weld_inspection.networks.config import MINIMUM_SIZE
 
 SCHEDULES = ("constant", "one_cycle")
 DEFAULT_OUT = "training_output"
@@ -28,9 +29,12 @@ class TrainingConfig:
         stride: Frames from one training window to the next; 0 for the window's length, which is
             the paper's "without overlap".
         imbalance: Sound pixels to a defect one that the loss counts, drawn at random; 0 counts all
-            (Table 3 of the paper: 3 to 30).
+            (Table 3 of the paper: 3 to 30). At most what the data have.
         augment: Flip, reverse and recolour the training windows at random.
-        seed: Of weights, order and augmentation.
+        crop: Width and height in pixels of the part of each training window that a step sees, most
+            of them around defects (with `imbalance` anywhere, for the data's ratio to hold), see
+            `training.crops`; None for whole frames as in the paper.
+        seed: Of weights, order, augmentation and crops.
         device: "auto", "cpu" or "cuda".
         precision: "auto", "fp32" or "bf16" (autocast; weights stay fp32).
         workers: Processes that read clips; 0 reads in the training process.
@@ -49,6 +53,7 @@ class TrainingConfig:
     stride: int = 0
     imbalance: float = 0.0
     augment: bool = True
+    crop: tuple[int, int] | None = None
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
@@ -77,6 +82,14 @@ class TrainingConfig:
             raise InspectionError(f"learning_rate is {self.learning_rate!r}: give a number > 0")
         if not isinstance(self.imbalance, (int, float)) or not self.imbalance >= 0:
             raise InspectionError(f"imbalance is {self.imbalance!r}: give a number >= 0")
+        if self.crop is not None and not (
+            isinstance(self.crop, tuple)
+            and len(self.crop) == 2
+            and all(isinstance(side, int) and side >= MINIMUM_SIZE for side in self.crop)
+        ):
+            raise InspectionError(
+                f"crop is {self.crop!r}: give width and height of at least {MINIMUM_SIZE} pixels"
+            )
         if self.schedule not in SCHEDULES:
             raise InspectionError(
                 f"schedule is {self.schedule!r}: give one of {', '.join(SCHEDULES)}"
@@ -87,7 +100,8 @@ class TrainingConfig:
     def to_dict(self) -> dict[str, Any]:
         """Returns the numbers as plain values, for YAML and JSON."""
         values = asdict(self)
-        return values | {"data": list(self.data), "validation": list(self.validation)}
+        lists = {name: list(values[name]) for name in ("data", "validation")}
+        return values | lists | {"crop": None if self.crop is None else list(self.crop)}
 
 
 def read_training_config(path: Path | None, overrides: dict[str, Any]) -> TrainingConfig:
@@ -117,6 +131,8 @@ def read_training_config(path: Path | None, overrides: dict[str, Any]) -> Traini
         if name in values:
             given = values[name]
             values[name] = tuple(given) if isinstance(given, (list, tuple)) else (given,)
+    if isinstance(values.get("crop"), list):
+        values["crop"] = tuple(values["crop"])
     if values.get("network_options", {}) is None:  # the name alone, with nothing below it
         values["network_options"] = {}
     return TrainingConfig(**values)

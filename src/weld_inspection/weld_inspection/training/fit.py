@@ -19,6 +19,7 @@ from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.weights import save_model
 from weld_inspection.training.config import TrainingConfig
+from weld_inspection.training.crops import DEFECT_SHARE, Crop
 from weld_inspection.training.module import WindowSegmentation, take_over
 from weld_inspection.training.windows import WindowDataset
 
@@ -191,12 +192,21 @@ def _share_of_sound(config: TrainingConfig, datasets: list[WindowDataset]) -> fl
     frames = [sum(clip.metadata.frame_count for clip in data.clips) for data in datasets]
     pairs = zip(datasets, frames, strict=True)
     defects = sum(data.defect_pixel_ratio * count for data, count in pairs) / sum(frames)
-    return config.imbalance * defects / (1 - defects)
+    has = (1 - defects) / defects
+    if config.imbalance > has:
+        raise InspectionError(
+            f"imbalance is {config.imbalance:g}, but the training data have {has:.1f} sound pixels "
+            "to a defect one: give less, or 0 for all"
+        )
+    return config.imbalance / has
 
 
 def _loader(
     config: TrainingConfig, folders: tuple[str, ...], network: NetworkConfig, *, training: bool
 ) -> DataLoader:
+    crop = None
+    if config.crop is not None:
+        crop = Crop(*config.crop, defect_share=0.0 if config.imbalance else DEFECT_SHARE)
     datasets = [
         WindowDataset(
             Path(folder),
@@ -205,6 +215,7 @@ def _loader(
             height=network.height,
             stride=(config.stride if training else 0) or network.window,
             augment=training and config.augment,
+            crop=crop if training else None,
             seed=config.seed,
         )
         for folder in folders

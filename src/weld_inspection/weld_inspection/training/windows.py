@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from weld_inspection.inspection.preprocessing import resize_frame, resize_mask
 from weld_inspection.training.augmentation import Augmentation
 from weld_inspection.training.clips import Clip, ClipError, open_clips
+from weld_inspection.training.crops import Crop
 
 MEMORY_LIMIT = 4 * 2**30
 """Bytes of decoded frames and masks kept in memory; a larger set goes to a temporary file."""
@@ -27,8 +28,9 @@ class WindowDataset(Dataset):
 
     An item is a dict: `frames` (T, H, W, 3) uint8 RGB and `masks` (T, H, W) uint8, 0 or 1.
 
-    With `augment`, what happens to a window follows from the seed, its index and how often it was
-    drawn before (in any worker): once an epoch, so each epoch differs and a run can be repeated.
+    With `augment` or `crop`, what happens to a window follows from the seed, its index and how
+    often it was drawn before (in any worker): once an epoch, so each epoch differs and a run can
+    be repeated.
 
     Attributes:
         clips: The clips that gave windows, in order.
@@ -45,6 +47,7 @@ class WindowDataset(Dataset):
         height: int = 90,
         stride: int | None = None,
         augment: bool = False,
+        crop: Crop | None = None,
         seed: int = 0,
         memory_limit: int = MEMORY_LIMIT,
     ) -> None:
@@ -57,13 +60,18 @@ class WindowDataset(Dataset):
             height: Height of the windows, px.
             stride: Frames from one window to the next; None for `window`.
             augment: Change windows at random, see `training.augmentation`.
-            seed: Of the random changes.
+            crop: Part that is cut out of each window; None for whole frames.
+            seed: Of the random changes and crops.
             memory_limit: Largest decoded set to keep in memory, bytes.
 
         Raises:
             ClipError: No clips, a damaged clip, no clip as long as a window, or a number out of
                 its range.
         """
+        if crop is not None and not (0 < crop.width <= width and 0 < crop.height <= height):
+            raise ClipError(
+                f"a crop of {crop.width}x{crop.height} does not fit frames of {width}x{height}"
+            )
         step = window if stride is None else stride
         for name, value in (("window", window), ("stride", step)):
             if value < 1:
@@ -81,6 +89,7 @@ class WindowDataset(Dataset):
         self.window = window
         self._seed = seed
         self._augmentation = Augmentation() if augment else None
+        self._crop = crop
         counts = [clip.metadata.frame_count for clip in self.clips]
         total = sum(counts)
         self._frames = _allocate((total, height, width, 3), memory_limit * 3 // 4)
@@ -108,12 +117,14 @@ class WindowDataset(Dataset):
         start = self._starts[index]
         frames = self._frames[start : start + self.window]
         masks = self._masks[start : start + self.window]
+        draw = int(self._draws[index])
+        self._draws[index] += 1
+        rng = np.random.default_rng([self._seed, index % len(self), draw])
         if self._augmentation is not None:
-            draw = int(self._draws[index])
-            self._draws[index] += 1
-            rng = np.random.default_rng([self._seed, index % len(self), draw])
             frames, masks = self._augmentation.apply(frames, masks, rng)
-        else:
+        if self._crop is not None:
+            frames, masks = self._crop.cut(frames, masks, rng)
+        if self._augmentation is None and self._crop is None:
             frames, masks = frames.copy(), masks.copy()
         return {"frames": torch.from_numpy(frames), "masks": torch.from_numpy(masks)}
 
