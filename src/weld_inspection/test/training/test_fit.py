@@ -14,7 +14,7 @@ from weld_inspection.networks.registry import NETWORKS
 from weld_inspection.networks.weights import load_model
 from weld_inspection.training.clips import ClipWriter
 from weld_inspection.training.config import TrainingConfig
-from weld_inspection.training.fit import fit
+from weld_inspection.training.fit import EpochSampler, ProcessGroup, fit
 from weld_inspection.training.windows import WindowDataset
 
 # What the slowest needs: Mask R-CNN learns proposals, boxes and masks one after the other.
@@ -159,3 +159,39 @@ def test_a_training_on_crops_learns_too(clips, tmp_path):
 def test_more_imbalance_than_the_data_have(clips, tmp_path):
     with pytest.raises(InspectionError, match="have 6.7 sound pixels to a defect one"):
         fit(config(clips, tmp_path / "run", imbalance=20.0))
+
+
+def test_processes_share_an_epoch_s_windows():
+    class Windows(list):
+        def set_epoch(self, epoch):
+            pass
+
+    alone = EpochSampler([Windows(range(7))], seed=3)
+    shares = [EpochSampler([Windows(range(7))], 3, ProcessGroup(rank, 3, 3)) for rank in range(3)]
+    for sampler in (alone, *shares):
+        sampler.set_epoch(2)
+    assert [len(share) for share in shares] == [3, 3, 3]
+    dealt = [list(share) for share in shares]
+    in_turn = [dealt[place % 3][place // 3] for place in range(9)]
+    assert in_turn[:7] == list(alone)  # the order of one process, dealt out
+    assert set(in_turn[7:]) <= set(in_turn[:7])
+
+
+def test_two_processes_train_one_network(clips, tmp_path):
+    out = tmp_path / "run"
+    values = config(clips, out, epochs=12, batch_size=1).to_dict()
+    file = tmp_path / "train.yaml"
+    file.write_text(yaml.safe_dump(values))
+    program = "from weld_inspection.commands.train import main; main()"
+    script = tmp_path / "train.py"
+    script.write_text(program)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    subprocess.run(
+        [*torchrun, "--nproc-per-node=2", script, "--config", file], check=True, timeout=300
+    )
+    model = load_model(out / "model.safetensors")
+    # Eight windows, a step of one in each process; alone that would be eight steps an epoch.
+    assert model.training["steps"] == 12 * 4
+    rows = metrics(out)
+    assert len(rows) == 12  # written once
+    assert rows[-1]["validation_f1"] > 0.6

@@ -123,10 +123,13 @@ class CSTM(nn.Module):
             Hidden states (before any attention) and cells in order of time, and the last state.
         """
         batch, steps = inputs.shape[:2]
-        gates = self.from_input(inputs.flatten(0, 1)).unflatten(0, (batch, steps))
-        lower = None
+        # Unbound, not indexed: the gradient of an index is a whole tensor of zeros each time.
+        gates = self.from_input(inputs.flatten(0, 1)).unflatten(0, (batch, steps)).unbind(1)
+        lower: tuple[Tensor | None, ...] = (None,) * steps
         if self.mix_lower is not None:
-            lower = self.mix_lower(lower_cells.flatten(0, 1)).unflatten(0, (batch, steps))
+            mixed = self.mix_lower(lower_cells.flatten(0, 1))
+            lower = mixed.unflatten(0, (batch, steps)).unbind(1)
+        maps = None if subtract is None else subtract.unbind(1)
         if start is None:
             zeros = torch.zeros_like(inputs[:, 0])
             start = State(zeros, zeros)
@@ -134,10 +137,10 @@ class CSTM(nn.Module):
         hidden: list[Tensor] = [inputs] * steps
         cells: list[Tensor] = [inputs] * steps
         for t in reversed(range(steps)) if backward else range(steps):
-            state = self.step(gates[:, t], None if lower is None else lower[:, t], state)
+            state = self.step(gates[t], lower[t], state)
             hidden[t], cells[t] = state
             if add is not None:
                 state = State(state.hidden + add(state.hidden), state.cell)
-            elif subtract is not None:
-                state = State(state.hidden - subtract[:, t], state.cell)
+            elif maps is not None:
+                state = State(state.hidden - maps[t], state.cell)
         return Sequence(torch.stack(hidden, 1), torch.stack(cells, 1), state)

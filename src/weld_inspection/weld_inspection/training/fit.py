@@ -2,10 +2,12 @@
 
 import json
 import logging
+import os
 import sys
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightning
@@ -37,6 +39,9 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
     (a line an epoch), training.json (the config) and last.ckpt (to resume from; it holds the
     optimizer as well, and is read back with torch's restricted unpickler only).
 
+    Under torchrun each of its processes calls this and takes its share of the windows; a step is
+    then of `batch_size` windows a process. The first process alone writes.
+
     Args:
         config: The numbers.
         resume: Go on from last.ckpt.
@@ -50,7 +55,8 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
     logging.getLogger(LIGHTNING_LOG).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
     out = Path(config.out)
-    checkpoint = _prepare_folder(out, resume)
+    group = ProcessGroup.of_torchrun()
+    checkpoint = _prepare_folder(out, resume, group)
     lightning.seed_everything(config.seed, verbose=False)
     network = build_network(
         NetworkConfig.from_dict({"architecture": config.network} | config.network_options)
@@ -61,10 +67,10 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
         )
     if config.start_from and not resume:
         take_over(network, Path(config.start_from))
-    training = _loader(config, config.data, network.config, training=True)
+    training = _loader(config, config.data, network.config, group, training=True)
     validation = None
     if config.validation:
-        validation = _loader(config, config.validation, network.config, training=False)
+        validation = _loader(config, config.validation, network.config, group, training=False)
     device = choose_device(config.device)
     checkpoints = [
         ModelCheckpoint(out, save_top_k=0, save_last=True, enable_version_counter=False, **occasion)
@@ -74,10 +80,14 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
         )
     ]
     # A bar for a person; a line an epoch everywhere.
-    bar = [TQDMProgressBar(leave=True)] if sys.stderr.isatty() else []
+    bar = [TQDMProgressBar(leave=True)] if sys.stderr.isatty() and group.rank == 0 else []
     trainer = lightning.Trainer(
         accelerator="gpu" if device == "cuda" else "cpu",
-        devices=1,
+        devices=group.local_size,
+        num_nodes=group.size // group.local_size,
+        # Mask R-CNN's heads see nothing where a frame has no proposals.
+        strategy="ddp_find_unused_parameters_true" if group.size > 1 else "auto",
+        use_distributed_sampler=False,  # EpochSampler knows its share
         precision=LIGHTNING_PRECISION[choose_precision(config.precision, device)],
         max_epochs=config.epochs,
         callbacks=[*checkpoints, EpochReport(out), *bar],
@@ -86,7 +96,8 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    (out / "training.json").write_text(json.dumps(config.to_dict(), indent=2), encoding="utf-8")
+    if group.rank == 0:
+        (out / "training.json").write_text(json.dumps(config.to_dict(), indent=2), encoding="utf-8")
     module = WindowSegmentation(
         network.channels_last(), config, _share_of_sound(config, training.dataset.datasets)
     )
@@ -94,22 +105,50 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
     return out / MODEL
 
 
+@dataclass(frozen=True, slots=True)
+class ProcessGroup:
+    """The processes that train one network together.
+
+    Attributes:
+        rank: Of this one, from 0.
+        size: Of all machines.
+        local_size: Of this machine.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_size: int = 1
+
+    @classmethod
+    def of_torchrun(cls) -> "ProcessGroup":
+        """Reads the environment that torchrun gives its processes; one process without it."""
+        names = ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
+        if not all(name in os.environ for name in names):
+            return cls()
+        return cls(*(int(os.environ[name]) for name in names))
+
+
 class EpochSampler(Sampler[int]):
-    """All windows in an order that follows from the seed and the epoch.
+    """A process's share of all windows, in an order that follows from the seed and the epoch.
 
     A training that is resumed thus goes on with the order and the augmentation that it would have
     had. Lightning calls `set_epoch` before each epoch.
     """
 
-    def __init__(self, datasets: list[WindowDataset], seed: int) -> None:
+    def __init__(
+        self, datasets: list[WindowDataset], seed: int, group: ProcessGroup = ProcessGroup()
+    ) -> None:
         """Starts at epoch 0.
 
         Args:
             datasets: As they follow each other in the loader.
             seed: Of the training.
+            group: Every process takes as many windows, a few of them twice where they do not
+                divide: none may wait for the others at the end of an epoch.
         """
         self._datasets = datasets
         self._seed = seed
+        self._group = group
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -119,13 +158,17 @@ class EpochSampler(Sampler[int]):
             dataset.set_epoch(epoch)
 
     def __len__(self) -> int:
-        """Number of windows."""
-        return sum(len(dataset) for dataset in self._datasets)
+        """Number of windows of this process."""
+        return -(-self._total() // self._group.size)
 
     def __iter__(self) -> Iterator[int]:
         """Numbers of the windows in this epoch's order."""
-        order = np.random.default_rng([self._seed, self._epoch]).permutation(len(self))
-        return iter(order.tolist())
+        order = np.random.default_rng([self._seed, self._epoch]).permutation(self._total())
+        order = np.resize(order, len(self) * self._group.size)
+        return iter(order[self._group.rank :: self._group.size].tolist())
+
+    def _total(self) -> int:
+        return sum(len(dataset) for dataset in self._datasets)
 
 
 class EpochReport(Callback):
@@ -140,6 +183,8 @@ class EpochReport(Callback):
         self, trainer: lightning.Trainer, module: lightning.LightningModule
     ) -> None:
         """Saves and reports; runs after the epoch's validation."""
+        if not trainer.is_global_zero:
+            return
         metrics = {name: round(float(value), 4) for name, value in trainer.callback_metrics.items()}
         epoch = trainer.current_epoch + 1
         seconds = time.monotonic() - self.began
@@ -167,13 +212,15 @@ def _without_folders(config: TrainingConfig) -> dict:
     return values
 
 
-def _prepare_folder(out: Path, resume: bool) -> Path | None:
+def _prepare_folder(out: Path, resume: bool, group: ProcessGroup) -> Path | None:
     """Returns the checkpoint to resume from, or None."""
     checkpoint = out / CHECKPOINT
     if resume:
         if not checkpoint.is_file():
             raise InspectionError(f"nothing to resume: there is no {checkpoint}")
         return checkpoint
+    if group.rank > 0:
+        return None  # the first process looks at the folder, and all end where it does not suit
     if out.is_dir() and any(out.iterdir()):
         raise InspectionError(f"{out} is not empty: give another --out, or --resume to go on there")
     try:
@@ -202,7 +249,12 @@ def _share_of_sound(config: TrainingConfig, datasets: list[WindowDataset]) -> fl
 
 
 def _loader(
-    config: TrainingConfig, folders: tuple[str, ...], network: NetworkConfig, *, training: bool
+    config: TrainingConfig,
+    folders: tuple[str, ...],
+    network: NetworkConfig,
+    group: ProcessGroup,
+    *,
+    training: bool,
 ) -> DataLoader:
     crop = None
     if config.crop is not None:
@@ -223,7 +275,7 @@ def _loader(
     return DataLoader(
         ConcatDataset(datasets),
         batch_size=config.batch_size,
-        sampler=EpochSampler(datasets, config.seed) if training else None,
+        sampler=EpochSampler(datasets, config.seed, group) if training or group.size > 1 else None,
         drop_last=False,
         num_workers=config.workers,
         persistent_workers=config.workers > 0,

@@ -56,7 +56,9 @@ class WindowSegmentation(lightning.LightningModule):
                 f"the loss is {loss.item()} in epoch {self.current_epoch}, batch {index}: "
                 "lower learning_rate; the last checkpoint is kept"
             )
-        self.log("loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=1)
+        self.log(
+            "loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=1, sync_dist=True
+        )
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
@@ -64,7 +66,7 @@ class WindowSegmentation(lightning.LightningModule):
         logits = self.network(self._frames(batch))
         self.log(
             "validation_loss", segmentation_loss(logits, batch["masks"]), prog_bar=True,
-            batch_size=len(logits),
+            batch_size=len(logits), sync_dist=True,
         )  # fmt: skip
         probabilities = torch.sigmoid(logits[:, :, DEFECT_LOGIT].float())
         self.pixel_metrics.update(probabilities.flatten(), batch["masks"].flatten())

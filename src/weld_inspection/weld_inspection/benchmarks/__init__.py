@@ -1,0 +1,1 @@
+"""What `benchmark` measures, and what it measures against."""

@@ -1,0 +1,105 @@
+"""Eq. (1) of the paper as it is printed, one convolution a term: the peer of every speed figure."""
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from weld_inspection.networks.cstm import CSTM, AttentionMap, Sequence, State
+
+GATES = "gifo"  # the order in which CSTM's fused convolutions hold them
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class GateByGate(nn.Module):
+    """A CSTM layer that computes eq. (1) term by term and step by step; takes CSTM's arguments."""
+
+    def __init__(self, layer: CSTM) -> None:
+        """Takes over the weights of a layer.
+
+        Args:
+            layer: Keeps its own copy.
+        """
+        super().__init__()
+        self.from_input = nn.ModuleDict(_parts(layer.from_input))  # W_g, W_i, W_f, W_o
+        self.from_hidden = nn.ModuleDict(_parts(layer.from_hidden))  # U_g, U_i, U_f, U_o
+        self.mix = None  # W_1x1
+        if layer.mix_cell is not None:
+            channels = layer.mix_cell.out_channels
+            self.mix = nn.Conv2d(2 * channels, channels, 1, bias=False)
+            halves = (layer.mix_cell.weight, layer.mix_lower.weight)
+            self.mix.weight = nn.Parameter(torch.cat(halves, 1).detach().clone())
+        self.peephole = None  # P_i, P_f, P_o
+        if layer.peephole is not None:
+            self.peephole = nn.Parameter(layer.peephole.detach().clone())
+
+    def step(self, inputs: Tensor, lower: Tensor | None, state: State) -> State:
+        """One time step: H_t^l and C_t^l of H_t^{l-1}, C_t^{l-1} and the state before."""
+        hidden, cell = state
+        g, i, f, o = (
+            self.from_input[gate](inputs) + self.from_hidden[gate](hidden) for gate in GATES
+        )
+        if self.peephole is not None:
+            i = i + self.peephole[0] * cell
+            f = f + self.peephole[1] * cell
+        memory = cell if self.mix is None else self.mix(torch.cat((cell, lower), 1))
+        new = torch.sigmoid(f) * memory + torch.sigmoid(i) * torch.tanh(g)
+        if self.peephole is not None:
+            o = o + self.peephole[2] * new
+        return State(torch.sigmoid(o) * torch.tanh(new), new)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        lower_cells: Tensor | None = None,
+        *,
+        start: State | None = None,
+        backward: bool = False,
+        add: AttentionMap | None = None,
+        subtract: Tensor | None = None,
+    ) -> Sequence:
+        """See CSTM."""
+        steps = inputs.shape[1]
+        zeros = torch.zeros_like(inputs[:, 0])
+        state = start or State(zeros, zeros)
+        told: dict[int, State] = {}
+        for t in reversed(range(steps)) if backward else range(steps):
+            state = self.step(inputs[:, t], None if self.mix is None else lower_cells[:, t], state)
+            told[t] = state
+            if add is not None:
+                state = State(state.hidden + add(state.hidden), state.cell)
+            elif subtract is not None:
+                state = State(state.hidden - subtract[:, t], state.cell)
+        hidden, cells = (torch.stack([told[t][part] for t in range(steps)], 1) for part in (0, 1))
+        return Sequence(hidden, cells, state)
+
+
+def written_out(network: Network) -> Network:
+    """Returns a copy of a network, of the same weights, whose CSTM layers are GateByGate."""
+    peer = copy.deepcopy(network)
+    for module in list(peer.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, CSTM):
+                setattr(module, name, GateByGate(child))
+    return peer
+
+
+def _parts(fused: nn.Conv2d) -> dict[str, nn.Conv2d]:
+    """A convolution for each gate, of one for all of them."""
+    channels = fused.out_channels // len(GATES)
+    parts = {}
+    for number, gate in enumerate(GATES):
+        rows = slice(number * channels, (number + 1) * channels)
+        part = nn.Conv2d(
+            fused.in_channels,
+            channels,
+            fused.kernel_size,
+            padding=fused.padding,
+            bias=fused.bias is not None,
+        )
+        part.weight = nn.Parameter(fused.weight[rows].detach().clone())
+        if fused.bias is not None:
+            part.bias = nn.Parameter(fused.bias[rows].detach().clone())
+        parts[gate] = part
+    return parts

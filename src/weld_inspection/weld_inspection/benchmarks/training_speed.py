@@ -1,0 +1,116 @@
+"""How fast a network trains, against eq. (1) written out, and whether its data keep up."""
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from weld_inspection.benchmarks.gate_by_gate import written_out
+from weld_inspection.evaluation.provenance import provenance
+from weld_inspection.inspection.engine import choose_device, choose_precision, normalise
+from weld_inspection.networks.config import NetworkConfig
+from weld_inspection.networks.registry import build_network
+from weld_inspection.networks.segmentation_network import SegmentationNetwork
+from weld_inspection.training.windows import WindowDataset
+
+LOADED_WINDOWS = 200
+
+
+def measure_training(
+    network: str,
+    *,
+    batch_size: int = 4,
+    rounds: int = 5,
+    channels: int = 64,
+    device: str = "auto",
+    precision: str = "auto",
+    data: Path | None = None,
+) -> dict[str, Any]:
+    """Times training steps of a network as it is trained and of its peer, in turn.
+
+    The peer is eq. (1) gate by gate, eager, in fp32. A step is forward, loss, backward and Adam.
+
+    Args:
+        network: Name in the registry.
+        batch_size: Windows in a step.
+        rounds: Steps of each, after one that is not counted.
+        channels: Of the network.
+        device: As InferenceEngine's.
+        precision: Of the network as it is trained.
+        data: Clips; if given, the loader is timed on them too.
+
+    Returns:
+        Plain values: windows a second of both, their ratio, those of the loader, `made_with`.
+
+    Raises:
+        InspectionError: The network is unknown or the clips cannot be used.
+    """
+    device = choose_device(device)
+    precision = choose_precision(precision, device)
+    config = NetworkConfig(network, channels=channels)
+    torch.manual_seed(0)
+    trained = build_network(config)
+    steps = {
+        "as printed": _step(written_out(trained), batch_size, device, "fp32"),
+        "as trained": _step(trained.channels_last(), batch_size, device, precision),
+    }
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for count in range(rounds + 1):
+        for name, step in steps.items():
+            began = time.perf_counter()
+            step()
+            if count:  # the first one allocates
+                times[name].append(time.perf_counter() - began)
+    rates = {name: batch_size / median(values) for name, values in times.items()}
+    result = {
+        "network": network,
+        "channels": channels,
+        "batch_size": batch_size,
+        "device": device,
+        "precision": precision,
+        "threads": torch.get_num_threads(),
+        "windows_a_second": rates,
+        "ratio": rates["as trained"] / rates["as printed"],
+    }
+    if data is not None:
+        result["loader_windows_a_second"] = _load(data, config)
+    return result | {"made_with": provenance()}
+
+
+def _step(
+    network: SegmentationNetwork, batch_size: int, device: str, precision: str
+) -> Callable[[], None]:
+    """A training step on one batch, which is the same every time."""
+    network = network.to(device).train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+    config = network.config
+    shape = (batch_size, config.window, config.height, config.width)
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.randint(0, 256, (*shape[:2], 3, *shape[2:]), generator=generator).to(device)
+    masks = torch.zeros(shape, dtype=torch.uint8, device=device)
+    masks[..., : config.height // 4, : config.width // 8] = 1
+
+    def step() -> None:
+        with torch.autocast(device, torch.bfloat16) if precision == "bf16" else nullcontext():
+            loss = network.loss(normalise(frames), masks)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss.item()  # waits for the device
+
+    return step
+
+
+def _load(data: Path, config: NetworkConfig) -> float:
+    """Windows a second that one process reads, cuts out and augments, without a network."""
+    windows = WindowDataset(
+        data, window=config.window, width=config.width, height=config.height, augment=True
+    )
+    began = time.perf_counter()
+    for number in range(LOADED_WINDOWS):
+        windows[number % len(windows)]
+    return LOADED_WINDOWS / (time.perf_counter() - began)
