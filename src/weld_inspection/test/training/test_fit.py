@@ -11,6 +11,7 @@ import yaml
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.engine import InferenceEngine
 from weld_inspection.networks.registry import NETWORKS
+from weld_inspection.networks.segmentation_network import SegmentationNetwork
 from weld_inspection.networks.weights import load_model
 from weld_inspection.training.clips import ClipWriter
 from weld_inspection.training.config import TrainingConfig
@@ -147,6 +148,30 @@ def test_folder_errors(clips, tmp_path):
 def test_a_loss_that_is_not_finite_stops_with_the_batch_named(clips, tmp_path):
     with pytest.raises(InspectionError, match=r"the loss is .* in epoch \d+, batch \d+"):
         fit(config(clips, tmp_path / "run", learning_rate=1e30, epochs=3))
+
+
+def test_the_last_good_checkpoint_outlives_a_loss_that_is_not_finite(clips, tmp_path):
+    out = tmp_path / "run"
+    fit(config(clips, out, epochs=1))
+    kept = (out / "model.safetensors").read_bytes(), (out / "last.ckpt").read_bytes()
+    # What a loader or a rate gone wrong does later on.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SegmentationNetwork, "loss", lambda *_: torch.tensor(float("nan")))
+        with pytest.raises(InspectionError, match="the loss is nan in epoch 1, batch 0"):
+            fit(config(clips, out, epochs=3), resume=True)
+    assert kept == ((out / "model.safetensors").read_bytes(), (out / "last.ckpt").read_bytes())
+    fit(config(clips, out, epochs=2), resume=True)
+    assert metrics(out)[-1]["epoch"] == 2
+
+
+def test_a_checkpoint_of_another_network(clips, tmp_path):
+    out = tmp_path / "run"
+    fit(config(clips, out))
+    with pytest.raises(InspectionError, match="holds another network than unet"):
+        fit(config(clips, out, network="unet", epochs=2), resume=True)
+    (out / "last.ckpt").write_bytes((out / "last.ckpt").read_bytes()[:1000])
+    with pytest.raises(InspectionError, match="last.ckpt is damaged"):
+        fit(config(clips, out, epochs=2), resume=True)
 
 
 def test_a_training_on_crops_learns_too(clips, tmp_path):

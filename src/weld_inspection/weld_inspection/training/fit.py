@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import pickle
 import sys
 import time
 import warnings
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import lightning
 import numpy as np
+import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from torch.utils.data import ConcatDataset, DataLoader, Sampler
 
@@ -101,6 +103,8 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
     module = WindowSegmentation(
         network.channels_last(), config, _share_of_sound(config, training.dataset.datasets)
     )
+    if checkpoint is not None:
+        _check_fits(checkpoint, module)
     trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
     return out / MODEL
 
@@ -228,6 +232,23 @@ def _prepare_folder(out: Path, resume: bool, group: ProcessGroup) -> Path | None
     except OSError as error:
         raise InspectionError(f"cannot make folder {out}: {error.strerror}") from error
     return None
+
+
+def _check_fits(checkpoint: Path, module: WindowSegmentation) -> None:
+    """Raises where a checkpoint is damaged or holds another network than the run's."""
+    try:
+        held = torch.load(checkpoint, "cpu", weights_only=True)["state_dict"]
+    except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InspectionError(
+            f"checkpoint {checkpoint} is damaged ({reason}): begin anew with another --out"
+        ) from error
+    wanted = {name: value.shape for name, value in module.state_dict().items()}
+    if {name: value.shape for name, value in held.items()} != wanted:
+        raise InspectionError(
+            f"checkpoint {checkpoint} holds another network than {module.config.network} with the "
+            "options given: resume with those that it was begun with"
+        )
 
 
 def _share_of_sound(config: TrainingConfig, datasets: list[WindowDataset]) -> float:
