@@ -116,7 +116,7 @@ def test_two_steps_equal_equation_1_in_loops(lower_cell):
     start = State(*torch.randn(2, 1, CHANNELS, HEIGHT, WIDTH))
 
     with torch.no_grad():
-        result = layer(inputs, lower, start=start)
+        result = layer(layer.drive(inputs), lower, start=start)
 
     hidden, cell = start.hidden[0].numpy(), start.cell[0].numpy()
     for t in range(2):
@@ -144,8 +144,8 @@ def test_forget_gate_starts_open_and_peepholes_closed():
 def test_backward_is_forward_on_reversed_time():
     layer = random_cstm(lower_cell=True)
     inputs, lower = torch.randn(2, 2, 4, CHANNELS, HEIGHT, WIDTH)
-    backward = layer(inputs, lower, backward=True)
-    forward = layer(inputs.flip(1), lower.flip(1))
+    backward = layer(layer.drive(inputs), lower, backward=True)
+    forward = layer(layer.drive(inputs.flip(1)), lower.flip(1))
     torch.testing.assert_close(backward.hidden, forward.hidden.flip(1))
     torch.testing.assert_close(backward.cell, forward.cell.flip(1))
     assert torch.equal(backward.last.cell, backward.cell[:, 0])
@@ -155,11 +155,12 @@ def test_attention_recurs_but_does_not_go_up():
     torch.manual_seed(1)
     layer, attention = random_cstm(lower_cell=False), AttentionMap(CHANNELS, KERNEL)
     inputs = torch.randn(1, 2, CHANNELS, HEIGHT, WIDTH)
-    plain, attended = layer(inputs), layer(inputs, add=attention)
+    drive = layer.drive(inputs)
+    plain, attended = layer(drive), layer(drive, add=attention)
     # The first step starts from the same zeros; the second one has A_1 added to its state.
     torch.testing.assert_close(attended.hidden[:, 0], plain.hidden[:, 0])
     a_1 = attention(plain.hidden[:, 0])
-    second = layer(inputs[:, 1:], start=State(plain.hidden[:, 0] + a_1, plain.cell[:, 0]))
+    second = layer(drive[:, 1:], start=State(plain.hidden[:, 0] + a_1, plain.cell[:, 0]))
     torch.testing.assert_close(attended.hidden[:, 1], second.hidden[:, 0])
     torch.testing.assert_close(
         attended.last.hidden, attended.hidden[:, 1] + attention(attended.hidden[:, 1])
@@ -170,7 +171,8 @@ def test_subtracted_attention_recurs_with_the_map_of_its_own_time():
     layer = random_cstm(lower_cell=False)
     inputs = torch.randn(1, 2, CHANNELS, HEIGHT, WIDTH)
     maps = torch.randn(1, 2, 1, HEIGHT, WIDTH)
-    result = layer(inputs, backward=True, subtract=maps)
-    last = layer(inputs[:, 1:])  # t = 2 runs first and from zeros
+    drive = layer.drive(inputs)
+    result = layer(drive, backward=True, subtract=maps)
+    last = layer(drive[:, 1:])  # t = 2 runs first and from zeros
     start = State(last.hidden[:, 0] - maps[:, 1], last.cell[:, 0])
-    torch.testing.assert_close(result.hidden[:, 0], layer(inputs[:, :1], start=start).hidden[:, 0])
+    torch.testing.assert_close(result.hidden[:, 0], layer(drive[:, :1], start=start).hidden[:, 0])

@@ -56,6 +56,19 @@ def first_layers(network):
     return network.forward_stack.encoder[0], network.backward_stack.encoder[0]
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_looks_at_single_frames_serve_every_window_they_lie_in(name):
+    network = small(name)
+    frames = torch.randn(7, 3, 18, 24)
+    with torch.no_grad():
+        looks = [network.look(frame[None]) for frame in frames]  # one at a time, as they come
+        for first in (0, 2):
+            parts = zip(*looks[first : first + 5], strict=True)
+            judged = network.judge([torch.cat(part)[None] for part in parts], (18, 24))
+            whole = network(frames[None, first : first + 5])
+            torch.testing.assert_close(judged, whole, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", BI_CRRN)
 def test_forward_ignores_later_frames_and_backward_earlier_ones(name):
     network = small(name)

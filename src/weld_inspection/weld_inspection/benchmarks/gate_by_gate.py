@@ -49,6 +49,10 @@ class GateByGate(nn.Module):
             o = o + self.peephole[2] * new
         return State(torch.sigmoid(o) * torch.tanh(new), new)
 
+    def drive(self, inputs: Tensor) -> Tensor:
+        """See CSTM; here nothing is done ahead."""
+        return inputs
+
     def forward(
         self,
         inputs: Tensor,

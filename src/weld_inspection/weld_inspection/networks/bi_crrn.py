@@ -1,6 +1,7 @@
 """What bi-CRRN-E and bi-CRRN-ED share: two directions of time that are merged at the top."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +18,19 @@ class BiCrrn(WindowNetwork):
         super().__init__(config)
         self.top = self._merge()  # W_1x1, C x 2C
 
-    def temporal(self, features: Tensor) -> Tensor:
+    def temporal(self, looks: Sequence[Tensor]) -> Tensor:
         """See WindowNetwork."""
-        both = torch.cat(self.directions(features), 2)  # (B, T, 2 C, h, w)
-        return self.top(both.flatten(0, 1)).unflatten(0, features.shape[:2])
+        both = torch.cat(self.directions(*looks), 2)  # (B, T, 2 C, h, w)
+        return self.top(both.flatten(0, 1)).unflatten(0, both.shape[:2])
 
     @abstractmethod
-    def directions(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the top hidden states of both directions, each (B, T, C, h, w)."""
+    def directions(self, forward: Tensor, backward: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the top hidden states of both directions, each (B, T, C, h, w).
+
+        Args:
+            forward: What the lowest forward layer makes of the features, (B, T, 4 C, h, w).
+            backward: The same of the lowest backward layer.
+        """
 
     def _merge(self) -> nn.Conv2d:
         return nn.Conv2d(2 * self.config.channels, self.config.channels, 1, bias=False)

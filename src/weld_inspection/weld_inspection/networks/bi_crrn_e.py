@@ -23,18 +23,23 @@ class BiCrrnE(BiCrrn):
         self.merge_hidden = nn.ModuleList(self._merge() for _ in range(config.layers - 1))
         self.merge_cell = nn.ModuleList(self._merge() for _ in range(config.layers - 1))
 
-    def directions(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """See BiCrrn; `features` is (B, T, C, h, w)."""
-        steps = features.shape[:2]
-        inputs, cells = features, None
-        for layer in range(self.config.layers):
-            forward = self.forward_layers[layer](inputs, cells, add=self.forward_attention[layer])
-            backward = self.backward_layers[layer](
-                inputs, cells, backward=True, add=self.backward_attention[layer]
-            )
-            if layer + 1 < self.config.layers:
-                hidden = torch.cat((forward.hidden, backward.hidden), 2).flatten(0, 1)
-                inputs = self.merge_hidden[layer](hidden).unflatten(0, steps)
-                cell = torch.cat((forward.cell, backward.cell), 2).flatten(0, 1)
-                cells = self.merge_cell[layer](cell).unflatten(0, steps)
-        return forward.hidden, backward.hidden
+    def drive(self, features: Tensor) -> list[Tensor]:
+        """See WindowNetwork."""
+        return [layers[0].drive(features) for layers in (self.forward_layers, self.backward_layers)]
+
+    def directions(self, forward: Tensor, backward: Tensor) -> tuple[Tensor, Tensor]:
+        """See BiCrrn."""
+        steps = forward.shape[:2]
+        adds = list(zip(self.forward_attention, self.backward_attention, strict=True))
+        ahead = self.forward_layers[0](forward, add=adds[0][0])
+        back = self.backward_layers[0](backward, backward=True, add=adds[0][1])
+        for layer in range(1, self.config.layers):
+            hidden = torch.cat((ahead.hidden, back.hidden), 2).flatten(0, 1)
+            inputs = self.merge_hidden[layer - 1](hidden).unflatten(0, steps)
+            cell = torch.cat((ahead.cell, back.cell), 2).flatten(0, 1)
+            cells = self.merge_cell[layer - 1](cell).unflatten(0, steps)
+            upper = self.forward_layers[layer]
+            ahead = upper(upper.drive(inputs), cells, add=adds[layer][0])
+            upper = self.backward_layers[layer]
+            back = upper(upper.drive(inputs), cells, backward=True, add=adds[layer][1])
+        return ahead.hidden, back.hidden

@@ -24,6 +24,10 @@ class BiCrrnEd(BiCrrn):
             for backward in (False, True)
         )
 
-    def directions(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """See BiCrrn; `features` is (B, T, C, h, w)."""
-        return self.forward_stack(features), self.backward_stack(features)
+    def drive(self, features: Tensor) -> list[Tensor]:
+        """See WindowNetwork."""
+        return [self.forward_stack.drive(features), self.backward_stack.drive(features)]
+
+    def directions(self, forward: Tensor, backward: Tensor) -> tuple[Tensor, Tensor]:
+        """See BiCrrn."""
+        return self.forward_stack(forward), self.backward_stack(backward)

@@ -1,5 +1,7 @@
 """3D-CNN: the spatio-temporal part is an autoencoder of 3-D convolutions."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -31,9 +33,9 @@ class Cnn3d(WindowNetwork):
         self.encoder_norms = nn.ModuleList(nn.BatchNorm3d(channels) for _ in layers)
         self.decoder_norms = nn.ModuleList(nn.BatchNorm3d(channels) for _ in layers)
 
-    def temporal(self, features: Tensor) -> Tensor:
+    def temporal(self, looks: Sequence[Tensor]) -> Tensor:
         """See WindowNetwork."""
-        hidden = features.transpose(1, 2)  # (B, C, T, h, w)
+        hidden = looks[0].transpose(1, 2)  # (B, C, T, h, w)
         sizes = []
         for convolution, norm in zip(self.encoder, self.encoder_norms, strict=True):
             sizes.append(list(hidden.shape[2:]))

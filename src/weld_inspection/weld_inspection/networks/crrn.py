@@ -1,5 +1,7 @@
 """CRRN and ConvLSTM: the encoder and decoder of bi-CRRN-ED in one direction of time."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from weld_inspection.networks.config import NetworkConfig
@@ -33,6 +35,10 @@ class Crrn(WindowNetwork):
             decoder_input=config.decoder_input,
         )
 
-    def temporal(self, features: Tensor) -> Tensor:
+    def drive(self, features: Tensor) -> list[Tensor]:
         """See WindowNetwork."""
-        return self.stack(features)
+        return [self.stack.drive(features)]
+
+    def temporal(self, looks: Sequence[Tensor]) -> Tensor:
+        """See WindowNetwork."""
+        return self.stack(looks[0])

@@ -98,9 +98,21 @@ class CSTM(nn.Module):
             o = o + self.peephole[2] * cell
         return State(torch.sigmoid(o) * torch.tanh(cell), cell)
 
+    def drive(self, inputs: Tensor) -> Tensor:
+        """Does what does not depend on the step before: W * H_t^{l-1} + b.
+
+        Args:
+            inputs: H_t^{l-1}, (..., C, h, w), of any frames.
+
+        Returns:
+            (..., 4C, h, w), for `forward`.
+        """
+        frames = inputs.shape[:-3]
+        return self.from_input(inputs.flatten(0, -4)).unflatten(0, frames)
+
     def forward(
         self,
-        inputs: Tensor,
+        drive: Tensor,
         lower_cells: Tensor | None = None,
         *,
         start: State | None = None,
@@ -111,7 +123,7 @@ class CSTM(nn.Module):
         """Runs the layer over a window.
 
         Args:
-            inputs: H_t^{l-1} for t = 1..T, (B, T, C, h, w).
+            drive: What `drive` makes of the inputs for t = 1..T, (B, T, 4C, h, w).
             lower_cells: C_t^{l-1} for t = 1..T, (B, T, C, h, w); exactly where `lower_cell` is on.
             start: State before the first step; zeros if None.
             backward: Run t = T..1 instead of 1..T.
@@ -122,20 +134,20 @@ class CSTM(nn.Module):
         Returns:
             Hidden states (before any attention) and cells in order of time, and the last state.
         """
-        batch, steps = inputs.shape[:2]
+        batch, steps = drive.shape[:2]
         # Unbound, not indexed: the gradient of an index is a whole tensor of zeros each time.
-        gates = self.from_input(inputs.flatten(0, 1)).unflatten(0, (batch, steps)).unbind(1)
+        gates = drive.unbind(1)
         lower: tuple[Tensor | None, ...] = (None,) * steps
         if self.mix_lower is not None:
             mixed = self.mix_lower(lower_cells.flatten(0, 1))
             lower = mixed.unflatten(0, (batch, steps)).unbind(1)
         maps = None if subtract is None else subtract.unbind(1)
         if start is None:
-            zeros = torch.zeros_like(inputs[:, 0])
+            zeros = torch.zeros_like(gates[0].chunk(4, dim=1)[0])
             start = State(zeros, zeros)
         state = start
-        hidden: list[Tensor] = [inputs] * steps
-        cells: list[Tensor] = [inputs] * steps
+        hidden: list[Tensor] = [drive] * steps
+        cells: list[Tensor] = [drive] * steps
         for t in reversed(range(steps)) if backward else range(steps):
             state = self.step(gates[t], lower[t], state)
             hidden[t], cells[t] = state

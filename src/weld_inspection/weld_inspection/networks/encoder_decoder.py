@@ -32,21 +32,29 @@ class EncoderDecoder(nn.Module):
         self.backward = backward
         self.decoder_input = decoder_input
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Returns the decoder's top hidden states (B, T, C, h, w) of features of that shape."""
-        inputs, cells = features, None
+    def drive(self, features: Tensor) -> Tensor:
+        """Returns what the lowest layer makes of frames' features, see CSTM."""
+        return self.encoder[0].drive(features)
+
+    def forward(self, drive: Tensor) -> Tensor:
+        """Returns the decoder's top hidden states (B, T, C, h, w) of `drive`'s (B, T, 4C, h, w)."""
         encoded = []
         for layer, attention in zip(self.encoder, self.attention, strict=True):
-            sequence = layer(inputs, cells, backward=self.backward, add=attention)
+            options = {"backward": self.backward, "add": attention}
+            if encoded:
+                below = encoded[-1]
+                sequence = layer(layer.drive(below.hidden), below.cell, **options)
+            else:
+                sequence = layer(drive, **options)
             encoded.append(sequence)
-            inputs, cells = sequence.hidden, sequence.cell
+        inputs = encoded[-1].hidden
 
         if self.decoder_input == "zeros":
             inputs = torch.zeros_like(inputs)
         cells = None
         for layer, attention, sequence in zip(self.decoder, self.attention, encoded, strict=True):
             decoded = layer(
-                inputs,
+                layer.drive(inputs),
                 cells,
                 start=sequence.last,
                 backward=not self.backward,

@@ -1,6 +1,7 @@
 """What networks share that look at each frame by itself."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 from torch import Tensor
 
@@ -13,6 +14,14 @@ class FrameNetwork(SegmentationNetwork):
     def forward(self, frames: Tensor) -> Tensor:
         """See SegmentationNetwork."""
         return self.segment(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+
+    def look(self, frames: Tensor) -> list[Tensor]:
+        """See SegmentationNetwork: all there is to do."""
+        return [self.segment(frames)]
+
+    def judge(self, looks: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        """See SegmentationNetwork."""
+        return looks[0]
 
     @abstractmethod
     def segment(self, frames: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """What every network of the registry is: a window of frames in, logits for each pixel out."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -40,6 +41,29 @@ class SegmentationNetwork(nn.Module, ABC):
         Returns:
             (B, T, 2, H, W). The probability of a defect is the sigmoid of channel 1.
         """
+
+    def look(self, frames: Tensor) -> list[Tensor]:
+        """Does what can be done of each frame alone, once where windows overlap.
+
+        Args:
+            frames: (N, in_channels, H, W), of any windows.
+
+        Returns:
+            Tensors (N, ...) for `judge`; here the frames themselves.
+        """
+        return [frames]
+
+    def judge(self, looks: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        """Does the rest: `judge` of `look` is `forward`.
+
+        Args:
+            looks: What `look` gave for the frames of windows, (B, T, ...) each.
+            size: H and W of the frames, pixels.
+
+        Returns:
+            As of `forward`.
+        """
+        return self(looks[0])
 
     def loss(self, frames: Tensor, masks: Tensor, counted: Tensor | None = None) -> Tensor:
         """Returns what training makes small.

@@ -1,6 +1,7 @@
 """What networks with a spatio-temporal part share: frames to features, features to logits."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -23,14 +24,30 @@ class WindowNetwork(SegmentationNetwork):
 
     def forward(self, frames: Tensor) -> Tensor:
         """See SegmentationNetwork."""
-        steps = frames.shape[:2]
-        features = self.spatial_encoder(frames.flatten(0, 1)).unflatten(0, steps)
-        decoded = self.temporal(features).flatten(0, 1)  # (B T, C, h, w)
-        return self.spatial_decoder(decoded, tuple(frames.shape[-2:])).unflatten(0, steps)
+        steps, size = frames.shape[:2], (frames.shape[-2], frames.shape[-1])
+        looks = self.look(frames.flatten(0, 1))
+        return self.judge([part.unflatten(0, steps) for part in looks], size)
+
+    def look(self, frames: Tensor) -> list[Tensor]:
+        """See SegmentationNetwork."""
+        return self.drive(self.spatial_encoder(frames))
+
+    def judge(self, looks: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        """See SegmentationNetwork."""
+        decoded = self.temporal(looks)  # (B, T, C, h, w)
+        return self.spatial_decoder(decoded.flatten(0, 1), size).unflatten(0, decoded.shape[:2])
+
+    def drive(self, features: Tensor) -> list[Tensor]:
+        """Returns what the lowest layers make of single frames' features (N, C, h, w)."""
+        return [features]
 
     @abstractmethod
-    def temporal(self, features: Tensor) -> Tensor:
-        """Returns what the S-Decoder reads, (B, T, C, h, w), of features of that shape."""
+    def temporal(self, looks: Sequence[Tensor]) -> Tensor:
+        """Returns what the S-Decoder reads, (B, T, C, h, w).
+
+        Args:
+            looks: What `drive` gave for the frames of windows, (B, T, K, h, w) each.
+        """
 
     def _stack(self, *, lower_cells: bool = True) -> nn.ModuleList:
         """CSTM layers of one direction; the lowest one has no cell below it."""
