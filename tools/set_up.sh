@@ -145,7 +145,7 @@ build_stamp() {
   {
     cat "${environment}/.ready"
     find "${sources}" -type f \( "${tests[@]}" \) -print0 | sort -z | xargs -0 cat
-    find "${workspace}"/{launch,config,models} -type f ! -name '*.pyc' | sort
+    find "${workspace}"/{launch,config,models} -type f ! -name '*.pyc' ! -path '*.openvino_*' | sort
   } | sha256sum | cut -c 1-32
 }
 

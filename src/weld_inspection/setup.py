@@ -16,7 +16,7 @@ SHARED_FOLDERS = ("launch", "config", "models")
 sys.path.insert(0, str(PACKAGE))  # a build's own folder need not be the package's
 from weld_inspection.nodes.programs import NODES  # noqa: E402
 
-COMMANDS = ("train", "make_dataset", "evaluate", "study", "benchmark")
+COMMANDS = ("train", "make_dataset", "evaluate", "study", "export", "benchmark")
 
 
 def generate_parameter_modules() -> None:
@@ -40,7 +40,8 @@ def shared_files() -> list[tuple[str, list[str]]]:
     files: dict[str, list[str]] = {}
     for shared in SHARED_FOLDERS:
         for path in sorted((WORKSPACE / shared).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
+            made_here = any(part == "__pycache__" or ".openvino_" in part for part in path.parts)
+            if path.is_file() and not made_here:
                 target = f"share/{NAME}/{path.parent.relative_to(WORKSPACE)}"
                 files.setdefault(target, []).append(os.path.relpath(path))
     return list(files.items())

@@ -44,7 +44,8 @@ def command(arguments: list[str]) -> int:
         help="score many thresholds and write the best into the model",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
-    parser.add_argument("--precision", default="auto", help="auto, fp32 or bf16 (auto)")
+    parser.add_argument("--precision", default="auto", help="auto, fp32, bf16 or int8 (auto)")
+    parser.add_argument("--backend", default="torch", help="torch, openvino or auto (torch)")
     parser.add_argument("--json", type=Path, help="also write the scores to this file")
     parser.add_argument(
         "--out", type=Path, help="write the paper's tables and figures to this folder instead"
@@ -91,6 +92,7 @@ def _report(options: argparse.Namespace) -> int:
         progress=lambda title: partial(tqdm, desc=title, unit="clip", leave=False, disable=None),
         device=options.device,
         precision=options.precision,
+        backend=options.backend,
     )
     print(f"report: {readme}")
     return 0
@@ -107,7 +109,7 @@ def _score(options: argparse.Namespace) -> None:
     thresholds = [] if options.threshold is None else [options.threshold]
     scores: dict[str, dict] = {}
     for model in options.model:
-        engine = InferenceEngine(model, options.device, options.precision)
+        engine = InferenceEngine(model, options.device, options.precision, options.backend)
         for folder in options.data:
             progress = partial(tqdm, desc=str(folder), unit="clip", leave=False, disable=None)
             (result,) = evaluate(engine, [folder], thresholds, progress=progress)
@@ -142,7 +144,7 @@ def _tune(options: argparse.Namespace) -> None:
     from weld_inspection.inspection.engine import InferenceEngine
 
     (model,) = options.model
-    engine = InferenceEngine(model, options.device, options.precision)
+    engine = InferenceEngine(model, options.device, options.precision, options.backend)
     progress = partial(tqdm, unit="clip", leave=False, disable=None)
     scores = evaluate(engine, options.data, THRESHOLDS, progress=progress)
     print("            pixels                    windows                   defects        false")

@@ -29,6 +29,7 @@ def write_report(
     progress: Callable[[str], Progress] = lambda title: iter,
     device: str = "auto",
     precision: str = "auto",
+    backend: str = "torch",
 ) -> Path:
     """Scores models on sets and writes tables and figures of them.
 
@@ -42,6 +43,7 @@ def write_report(
         progress: Gives what wraps the lists of clips of a model, by its title.
         device: As InferenceEngine's.
         precision: As InferenceEngine's.
+        backend: As InferenceEngine's.
 
     Returns:
         Path of README.md.
@@ -62,7 +64,7 @@ def write_report(
             item[1],
         )
     )
-    load = partial(InferenceEngine, device=device, precision=precision)
+    load = partial(InferenceEngine, device=device, precision=precision, backend=backend)
     scores: dict[str, list[Score]] = {}
     for shown in sets:
         for variant, seed, path in described:

@@ -1,18 +1,24 @@
 """The inference engine: a window of frames in, defect probabilities out."""
 
 import threading
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from weld_inspection.errors import InspectionError
-from weld_inspection.networks.segmentation_network import DEFECT_LOGIT
-from weld_inspection.networks.weights import load_model
+from weld_inspection.inspection.torch_backend import TorchBackend
+from weld_inspection.networks.weights import Model, load_model
 
+BACKENDS = ("auto", "torch", "openvino")
 DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16", "int8")
+TIMED_WINDOWS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +29,9 @@ class EngineInfo:
         model_id: File name and first 12 digits of its SHA-256.
         architecture: Name in the networks' registry.
         backend: Library that computes.
+        reason: Why this backend.
         device: "cpu" or "cuda".
-        precision: "fp32" or "bf16".
+        precision: "fp32", "bf16" or "int8".
         width: Width of a frame in pixels.
         height: Height of a frame in pixels.
         window: T, frames in a window.
@@ -34,6 +41,7 @@ class EngineInfo:
     model_id: str
     architecture: str
     backend: str
+    reason: str
     device: str
     precision: str
     width: int
@@ -42,29 +50,57 @@ class EngineInfo:
     threshold: float
 
 
+class Backend(Protocol):
+    """A library that runs a network; see InferenceEngine for what the methods mean."""
+
+    name: str
+
+    def infer(self, window: np.ndarray) -> np.ndarray:
+        """(T, H, W, 3) uint8 to (T, H, W) float32."""
+
+    def look(self, frame: np.ndarray) -> Any:
+        """(H, W, 3) uint8 to what `judge` takes of it."""
+
+    def judge(self, looks: Sequence[Any]) -> np.ndarray:
+        """T of `look`'s to (T, H, W) float32."""
+
+
 class InferenceEngine:
     """A loaded network, ready for windows; live, offline and evaluation all use this one."""
 
-    def __init__(self, model: Path | str, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self,
+        model: Path | str,
+        device: str = "auto",
+        precision: str = "auto",
+        backend: str = "torch",
+    ) -> None:
         """Loads a model and warms it up with one window.
 
         Args:
             model: A .safetensors file of `networks.weights.save_model`.
             device: "cpu", "cuda", or "auto": CUDA where there is one.
-            precision: "fp32", "bf16", or "auto": bf16 where the processor computes it natively.
+            precision: "fp32", "bf16", "int8" (of backend openvino), or "auto": bf16 where the
+                processor computes it natively, else fp32.
+            backend: "torch", the reference, "openvino", or "auto": the faster one here, measured.
 
         Raises:
             ModelError: The file is absent, damaged or of an unknown network.
-            InspectionError: The device or the precision cannot be had here.
+            InspectionError: Device, precision or backend cannot be had here.
         """
         device = choose_device(device)
         precision = choose_precision(precision, device)
         loaded = load_model(Path(model))
         config = loaded.config
+        shape = (config.window, config.height, config.width, 3)
+        self._backend, reason = _choose_backend(
+            backend, Path(model), loaded, device, precision, np.zeros(shape, np.uint8)
+        )
         self.info = EngineInfo(
             loaded.model_id,
             config.architecture,
-            "torch",
+            self._backend.name,
+            reason,
             device,
             precision,
             config.width,
@@ -72,11 +108,7 @@ class InferenceEngine:
             config.window,
             loaded.threshold,
         )
-        self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        self._network = loaded.network.to(device=device, dtype=self._dtype).channels_last()
         self._lock = threading.Lock()
-        # The first window allocates and compiles kernels: not at the cost of the first weld.
-        self.infer(np.zeros((config.window, config.height, config.width, 3), np.uint8))
 
     def infer(self, window: np.ndarray) -> np.ndarray:
         """Returns the defect probability of every pixel.
@@ -91,21 +123,110 @@ class InferenceEngine:
             InspectionError: The window is of another shape or type.
         """
         info = self.info
-        wanted = (info.window, info.height, info.width, 3)
-        if window.shape != wanted or window.dtype != np.uint8:
+        self._check("window", window, (info.window, info.height, info.width, 3))
+        with self._lock:
+            return self._backend.infer(window)
+
+    def look(self, frame: np.ndarray) -> Any:
+        """Does what can be done of one frame alone, once where windows overlap.
+
+        Args:
+            frame: (H, W, 3) uint8, RGB, at the network's size.
+
+        Returns:
+            What `judge` takes of this frame.
+
+        Raises:
+            InspectionError: The frame is of another shape or type.
+        """
+        self._check("frame", frame, (self.info.height, self.info.width, 3))
+        with self._lock:
+            return self._backend.look(frame)
+
+    def judge(self, looks: Sequence[Any]) -> np.ndarray:
+        """Does the rest; `judge` of `look` is `infer`, to rounding.
+
+        Args:
+            looks: At the T frames of a window, in order of time.
+
+        Returns:
+            (T, H, W) float32 in [0, 1].
+
+        Raises:
+            InspectionError: They are not T.
+        """
+        if len(looks) != self.info.window:
             raise InspectionError(
-                f"a window of {info.architecture} is uint8 {wanted}, "
-                f"this one is {window.dtype} {window.shape}: resize the frames first"
+                f"a window of {self.info.architecture} has {self.info.window} frames, "
+                f"not {len(looks)}"
             )
-        with self._lock, torch.inference_mode():
-            frames = torch.from_numpy(window).to(info.device).permute(0, 3, 1, 2)
-            logits = self._network(normalise(frames).to(self._dtype).unsqueeze(0))
-            return torch.sigmoid(logits[0, :, DEFECT_LOGIT].float()).cpu().numpy()
+        with self._lock:
+            return self._backend.judge(looks)
+
+    def _check(self, what: str, array: np.ndarray, wanted: tuple[int, ...]) -> None:
+        if array.shape != wanted or array.dtype != np.uint8:
+            raise InspectionError(
+                f"a {what} of {self.info.architecture} is uint8 {wanted}, "
+                f"this one is {array.dtype} {array.shape}: resize the frames first"
+            )
 
 
-def normalise(frames: torch.Tensor) -> torch.Tensor:
-    """Maps uint8 pixels [0, 255] to float32 [-1, 1], in training as in use."""
-    return frames.float() / 127.5 - 1.0
+def _choose_backend(
+    name: str, path: Path, loaded: Model, device: str, precision: str, window: np.ndarray
+) -> tuple[Backend, str]:
+    """Returns a backend that has run a window, and why it is this one."""
+    if name not in BACKENDS:
+        raise InspectionError(f"there is no backend {name!r}: give one of {', '.join(BACKENDS)}")
+    if name == "auto" and device != "cpu":
+        name, reason = "torch", f"torch: the one that runs on {device}"
+    elif name == "auto" and precision == "int8":
+        name, reason = "openvino", "openvino: the one that computes in int8"
+    else:
+        reason = f"{name}: as asked for"
+    if name == "torch":
+        return _warm(_make_torch(loaded, device, precision), window), reason
+    if name == "openvino":
+        return _warm(_make_openvino(path, device, precision), window), reason
+    reference = _make_torch(loaded, device, precision)
+    try:
+        backends = [reference, _make_openvino(path, device, precision)]
+    except InspectionError as error:
+        return _warm(reference, window), f"torch: {error}"
+    times: list[list[float]] = [[], []]
+    for count in range(TIMED_WINDOWS + 1):
+        for backend, seconds in zip(backends, times, strict=True):
+            began = time.perf_counter()
+            backend.infer(window)
+            if count:  # the first one allocates
+                seconds.append(time.perf_counter() - began)
+    medians = [median(seconds) for seconds in times]
+    fast, slow = (0, 1) if medians[0] <= medians[1] else (1, 0)
+    names = [backend.name for backend in backends]
+    return backends[fast], (
+        f"{names[fast]}: {1000 * medians[fast]:.0f} ms a window, "
+        f"{names[slow]} {1000 * medians[slow]:.0f} ms"
+    )
+
+
+def _warm(backend: Backend, window: np.ndarray) -> Backend:
+    """The first window allocates and compiles kernels: not at the cost of the first weld."""
+    backend.infer(window)
+    return backend
+
+
+def _make_torch(loaded: Model, device: str, precision: str) -> Backend:
+    if precision == "int8":
+        raise InspectionError("backend 'torch' has no precision 'int8': use 'openvino' or 'bf16'")
+    return TorchBackend(loaded.network, device, precision)
+
+
+def _make_openvino(path: Path, device: str, precision: str) -> Backend:
+    if device != "cpu":
+        raise InspectionError(f"backend 'openvino' runs on 'cpu', not on {device!r}")
+    # Imported here: it takes a part of a second that whoever uses torch need not wait for.
+    from weld_inspection.inspection.openvino_backend import OpenVinoBackend
+
+    return OpenVinoBackend(path, precision)
 
 
 def choose_device(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -25,6 +26,12 @@ class Engine(Protocol):
 
     def infer(self, window: np.ndarray) -> np.ndarray:
         """(T, H, W, 3) uint8 RGB to (T, H, W) float32 defect probabilities."""
+
+    def look(self, frame: np.ndarray) -> Any:
+        """What can be done of one frame; asked for only where windows overlap."""
+
+    def judge(self, looks: Sequence[Any]) -> np.ndarray:
+        """The rest of `infer`, of `look`'s answers to the window's frames."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,6 +142,7 @@ class Inspector:
         self._tracks = DefectTracks(self._geometry)
         self._last_number = 0  # of the newest frame that has its mask
         self._frames_lost = 0  # until that frame
+        self._looks: dict[int, Any] = {}  # the engine's at the last window's frames, by number
         self._recent: deque[InspectedFrame] = deque(maxlen=self.windows.length)
 
     def add(
@@ -202,7 +210,7 @@ class Inspector:
         """
         settings = self.settings
         began = time.perf_counter()
-        probabilities = self._engine.infer(window.stack())
+        probabilities = self._infer(window)
         inference_time = time.perf_counter() - began
         if not np.isfinite(probabilities).all():
             raise InspectionError("the network's answer is not a number: use another model file")
@@ -235,6 +243,18 @@ class Inspector:
             image_width=window.image_width,
             image_height=window.image_height,
         )
+
+    def _infer(self, window: FrameWindow) -> np.ndarray:
+        """Runs the network; where windows overlap, what it does of single frames once a frame."""
+        if self.windows.stride == self.windows.length:
+            return self._engine.infer(window.stack())
+        self._looks = {
+            frame.number: self._looks[frame.number]
+            if frame.number in self._looks
+            else self._engine.look(frame.pixels)
+            for frame in window.frames
+        }
+        return self._engine.judge(list(self._looks.values()))
 
     def _inspect_frame(
         self,

@@ -48,6 +48,7 @@ def choose_engine(
     *,
     device: str = "auto",
     precision: str = "auto",
+    backend: str = "torch",
     frame_rate: float = 20.0,
     stride: int | None = None,
 ) -> tuple[InferenceEngine, str]:
@@ -57,6 +58,7 @@ def choose_engine(
         folder: Where the shipped models are.
         device: As of InferenceEngine.
         precision: As of InferenceEngine.
+        backend: As of InferenceEngine.
         frame_rate: Frames of the camera a second.
         stride: Frames from one window to the next; the model's T by default.
 
@@ -74,10 +76,10 @@ def choose_engine(
     reasons = []
     timed = []
     for path in paths:
-        engine = InferenceEngine(path, device, precision)
+        engine = InferenceEngine(path, device, precision, backend)
         budget = HEADROOM * (stride or engine.info.window) / frame_rate
         seconds = _time(engine, budget)
-        where = f"{engine.info.device} in {engine.info.precision}"
+        where = f"{engine.info.device} by {engine.info.backend} in {engine.info.precision}"
         reasons.append(
             f"{path.stem} takes {seconds:.2f} s a window on {where}, {budget:.2f} s allowed"
         )

@@ -75,25 +75,31 @@ class CSTM(nn.Module):
         with torch.no_grad():
             self.from_input.bias[2 * channels : 3 * channels] += FORGET_BIAS
 
-    def step(self, gates: Tensor, lower: Tensor | None, state: State) -> State:
+    def step(self, gates: Tensor, lower: Tensor | None, state: State | None) -> State:
         """One time step of eq. (1).
 
         Args:
             gates: W * H_t^{l-1} + b, (B, 4C, h, w).
             lower: The second half of W_1x1 times C_t^{l-1}, (B, C, h, w); None in a lowest layer.
-            state: H_{t-1}^l and C_{t-1}^l.
+            state: H_{t-1}^l and C_{t-1}^l; None for zeros, whose terms are left out.
 
         Returns:
             H_t^l and C_t^l.
         """
-        g, i, f, o = (gates + self.from_hidden(state.hidden)).chunk(4, dim=1)
-        if self.peephole is not None:
-            i = i + self.peephole[0] * state.cell
-            f = f + self.peephole[1] * state.cell
-        memory = state.cell
-        if self.mix_cell is not None:
-            memory = self.mix_cell(state.cell) + lower
-        cell = torch.sigmoid(f) * memory + torch.sigmoid(i) * torch.tanh(g)
+        if state is not None:
+            gates = gates + self.from_hidden(state.hidden)
+        g, i, f, o = gates.chunk(4, dim=1)
+        memory = lower
+        if state is not None:
+            if self.peephole is not None:
+                i = i + self.peephole[0] * state.cell
+                f = f + self.peephole[1] * state.cell
+            memory = state.cell
+            if self.mix_cell is not None:
+                memory = self.mix_cell(state.cell) + lower
+        cell = torch.sigmoid(i) * torch.tanh(g)
+        if memory is not None:
+            cell = torch.sigmoid(f) * memory + cell
         if self.peephole is not None:
             o = o + self.peephole[2] * cell
         return State(torch.sigmoid(o) * torch.tanh(cell), cell)
@@ -142,9 +148,6 @@ class CSTM(nn.Module):
             mixed = self.mix_lower(lower_cells.flatten(0, 1))
             lower = mixed.unflatten(0, (batch, steps)).unbind(1)
         maps = None if subtract is None else subtract.unbind(1)
-        if start is None:
-            zeros = torch.zeros_like(gates[0].chunk(4, dim=1)[0])
-            start = State(zeros, zeros)
         state = start
         hidden: list[Tensor] = [drive] * steps
         cells: list[Tensor] = [drive] * steps

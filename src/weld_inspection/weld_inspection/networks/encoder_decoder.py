@@ -1,6 +1,5 @@
 """An ST-Encoder and the ST-Decoder that undoes it, in one direction of time, eq. (4) to (7)."""
 
-import torch
 from torch import Tensor, nn
 
 from weld_inspection.networks.cstm import AttentionMap
@@ -50,7 +49,8 @@ class EncoderDecoder(nn.Module):
         inputs = encoded[-1].hidden
 
         if self.decoder_input == "zeros":
-            inputs = torch.zeros_like(inputs)
+            # No constant: OpenVINO writes results of later steps over one.
+            inputs = 0.0 * inputs
         cells = None
         for layer, attention, sequence in zip(self.decoder, self.attention, encoded, strict=True):
             decoded = layer(

@@ -97,17 +97,21 @@ class DefectDetector(InspectionNode):
         folder = Path(get_package_share_directory("weld_inspection")) / "models"
         if parameters.model:
             path = find_model(parameters.model, folder)
-            self._engine = InferenceEngine(path, parameters.device, parameters.precision)
+            self._engine = InferenceEngine(
+                path, parameters.device, parameters.precision, parameters.backend
+            )
             self.get_logger().info(f"{path} chosen by parameter 'model'")
         else:
             self._engine, why = choose_engine(
                 folder,
                 device=parameters.device,
                 precision=parameters.precision,
+                backend=parameters.backend,
                 frame_rate=parameters.frame_rate,
                 stride=parameters.stride or None,
             )
             self.get_logger().info(why)
+        self.get_logger().info(f"backend {self._engine.info.reason}")
 
     def start(self) -> None:
         """Starts the inspection."""
@@ -262,6 +266,7 @@ class DefectDetector(InspectionNode):
                 model_id=info.model_id,
                 architecture=info.architecture,
                 backend=info.backend,
+                backend_reason=info.reason,
                 device=info.device,
                 precision=info.precision,
                 width=info.width,
@@ -289,6 +294,7 @@ class DefectDetector(InspectionNode):
             return
         counts, windows = self._statistics, self._inspector.windows
         status.add("model", self._engine.info.model_id)
+        status.add("backend", self._engine.info.reason)
         status.add("frames received", str(counts.frames_received))
         status.add("frames refused", str(counts.frames_refused))
         status.add("frames repeated", str(windows.frames_repeated))

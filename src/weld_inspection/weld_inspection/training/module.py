@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from weld_inspection.errors import InspectionError
-from weld_inspection.inspection.engine import normalise
+from weld_inspection.inspection.torch_backend import normalise
 from weld_inspection.networks.segmentation_network import (
     DEFECT_LOGIT,
     SegmentationNetwork,

@@ -1,0 +1,176 @@
+"""Every backend computes what the reference, torch in fp32, computes."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from weld_inspection.errors import InspectionError
+from weld_inspection.inspection import engine as engine_module
+from weld_inspection.inspection import openvino_export
+from weld_inspection.inspection.engine import InferenceEngine
+from weld_inspection.inspection.openvino_export import exported
+from weld_inspection.networks.config import NetworkConfig
+from weld_inspection.networks.registry import NETWORKS, build_network
+from weld_inspection.networks.unet import UNet
+from weld_inspection.networks.weights import save_model
+
+SMALL = {"channels": 8, "width": 32, "height": 24, "window": 3}
+CONVERTED = ["bi_crrn_e", "bi_crrn_e_attn", "bi_crrn_ed_attn", "crrn", "conv_lstm", "cnn_3d"]
+CONVERTED += ["unet", "deeplab_v3"]
+
+
+def save(path, name, seed=0, **options):
+    torch.manual_seed(seed)
+    network = build_network(NetworkConfig(name, **(SMALL | options)))
+    for parameter in network.parameters():
+        if parameter.ndim > 1:  # answers that differ from pixel to pixel
+            torch.nn.init.normal_(parameter, std=1.2 / np.sqrt(parameter[0].numel()))
+    with torch.no_grad():
+        for _ in range(20):  # running means and deviations as after a training
+            network.train()(torch.rand(2, 3, 3, 24, 32) * 2 - 1)
+    save_model(path, network.eval())
+    return path
+
+
+def windows(count=2):
+    rng = np.random.default_rng(3)
+    return rng.integers(0, 256, (count, 3, 24, 32, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return save(tmp_path_factory.mktemp("models") / "small.safetensors", "bi_crrn_ed_attn")
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_openvino_computes_what_torch_computes(tmp_path, name):
+    path = save(tmp_path / f"{name}.safetensors", name)
+    torch_engine = InferenceEngine(path, "cpu", "fp32", "torch")
+    engine = InferenceEngine(path, "cpu", "fp32", "openvino")
+    assert (engine.info.backend, engine.info.precision) == ("openvino", "fp32")
+    for window in windows():
+        wanted = torch_engine.infer(window)
+        assert wanted.std() > 0.01
+        for _ in range(3):  # nothing of a window stays behind for the next
+            np.testing.assert_allclose(engine.infer(window), wanted, atol=2e-4)
+
+
+@pytest.mark.parametrize("options", [{"decoder_input": "zeros"}, {"peephole": "none"}])
+def test_other_readings_too(tmp_path, options):
+    path = save(tmp_path / "other.safetensors", "bi_crrn_ed_attn", **options)
+    engine = InferenceEngine(path, "cpu", "fp32", "openvino")
+    wanted = InferenceEngine(path, "cpu", "fp32", "torch").infer(windows()[0])
+    for _ in range(2):
+        np.testing.assert_allclose(engine.infer(windows()[0]), wanted, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision", "tolerance"),
+    [("torch", "bf16", 0.03), ("openvino", "bf16", 0.03), ("openvino", "int8", 0.1)],
+)
+def test_rounder_numbers_are_near(model, backend, precision, tolerance):
+    exact = InferenceEngine(model, "cpu", "fp32")
+    engine = InferenceEngine(model, "cpu", precision, backend)
+    assert (engine.info.backend, engine.info.precision) == (backend, precision)
+    for window in windows():
+        difference = np.abs(engine.infer(window) - exact.infer(window))
+        assert 0 < difference.mean() < tolerance / 3 and difference.max() < 3 * tolerance
+
+
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+def test_looks_at_single_frames_are_the_same_work(model, backend):
+    engine = InferenceEngine(model, "cpu", "fp32", backend)
+    frames = windows().reshape(6, 24, 32, 3)
+    looks = [engine.look(frame) for frame in frames]
+    for first in range(4):
+        window = frames[first : first + 3]
+        judged = engine.judge(looks[first : first + 3])
+        np.testing.assert_allclose(judged, engine.infer(window), atol=1e-5)
+    with pytest.raises(InspectionError, match="3 frames, not 2"):
+        engine.judge(looks[:2])
+    with pytest.raises(InspectionError, match="a frame of bi_crrn_ed_attn is uint8"):
+        engine.look(frames[0, :20])
+
+
+def test_auto_measures_and_says_why(model, monkeypatch):
+    engine = InferenceEngine(model, "cpu", "fp32", "auto")
+    chosen, other = sorted(("torch", "openvino"), key=lambda name: name != engine.info.backend)
+    assert engine.info.reason.startswith(f"{chosen}: ")
+    assert f"ms a window, {other} " in engine.info.reason
+    assert InferenceEngine(model, "cpu", "int8", "auto").info.reason == (
+        "openvino: the one that computes in int8"
+    )
+
+    class Slow(engine_module.TorchBackend):
+        def infer(self, window):
+            time.sleep(0.5)
+            return super().infer(window)
+
+    monkeypatch.setattr(engine_module, "TorchBackend", Slow)
+    assert InferenceEngine(model, "cpu", "fp32", "auto").info.backend == "openvino"
+
+
+def test_a_network_that_openvino_cannot_take_over(tmp_path):
+    path = save(tmp_path / "boxes.safetensors", "mask_rcnn")
+    with pytest.raises(InspectionError, match="OpenVINO cannot take mask_rcnn over"):
+        InferenceEngine(path, "cpu", "fp32", "openvino")
+    info = InferenceEngine(path, "cpu", "fp32", "auto").info
+    assert info.backend == "torch" and "OpenVINO cannot take mask_rcnn over" in info.reason
+    assert [file.name for file in tmp_path.iterdir()] == ["boxes.safetensors"]
+
+
+def test_a_network_that_does_not_do_the_same_for_every_window(tmp_path, monkeypatch):
+    class Moody(UNet):
+        def segment(self, frames):
+            logits = super().segment(frames)
+            return -logits if frames.mean() < 0 else logits
+
+    monkeypatch.setitem(NETWORKS, "moody", Moody)
+    path = save(tmp_path / "moody.safetensors", "moody")
+    with pytest.raises(InspectionError, match="OpenVINO cannot take moody over .its answers"):
+        InferenceEngine(path, "cpu", "fp32", "openvino")
+
+
+def test_bad_choices(model):
+    with pytest.raises(InspectionError, match="no backend 'tvm'"):
+        InferenceEngine(model, backend="tvm")
+    with pytest.raises(InspectionError, match="'torch' has no precision 'int8'"):
+        InferenceEngine(model, "cpu", "int8", "torch")
+    with pytest.raises(InspectionError, match="no export 'int4'"):
+        exported(model, "int4")
+
+
+def test_files_stand_beside_the_weights_and_follow_them(tmp_path):
+    path = save(tmp_path / "mine.safetensors", "crrn")
+    folder = exported(path)
+    assert folder == tmp_path / "mine.openvino_float"
+    made = (folder / "judge.xml").stat().st_mtime_ns
+    assert exported(path) == folder
+    assert (folder / "judge.xml").stat().st_mtime_ns == made  # still of these weights
+    save(path, "crrn", seed=1)
+    engine = InferenceEngine(path, "cpu", "fp32", "openvino")
+    assert (folder / "judge.xml").stat().st_mtime_ns > made
+    wanted = InferenceEngine(path, "cpu", "fp32").infer(windows()[0])
+    np.testing.assert_allclose(engine.infer(windows()[0]), wanted, atol=2e-4)
+    (folder / "judge.xml").write_text("<net")  # cut off
+    exported(path)
+    InferenceEngine(path, "cpu", "fp32", "openvino")
+    assert {file.name for file in tmp_path.iterdir()} == {"mine.safetensors", folder.name}
+
+
+def test_files_of_weights_that_stand_where_nothing_can_be_written(tmp_path, monkeypatch):
+    path = save(tmp_path / "shared" / "theirs.safetensors", "crrn")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    make_folder = openvino_export.tempfile.mkdtemp
+
+    def refuse(prefix, dir):
+        if dir == path.parent:
+            raise PermissionError(13, "Permission denied")
+        return make_folder(prefix=prefix, dir=dir)
+
+    monkeypatch.setattr(openvino_export.tempfile, "mkdtemp", refuse)
+    folder = exported(path)
+    assert folder == tmp_path / "cache" / "weld_inspection" / "theirs.openvino_float"
+    assert exported(path) == folder

@@ -1,0 +1,256 @@
+"""OpenVINO's files of a model: made of the weights, beside them, again when they change."""
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from weld_inspection.errors import InspectionError
+from weld_inspection.inspection.preprocessing import resize_frame
+from weld_inspection.inspection.torch_backend import TorchBackend, normalise
+from weld_inspection.networks.segmentation_network import DEFECT_LOGIT, SegmentationNetwork
+from weld_inspection.networks.weights import Model, file_hash, load_model
+from weld_inspection.simulation.weld import SimulatedWeld
+
+TRIED_WINDOWS = 2
+LARGEST_DIFFERENCE = 1e-3  # of a probability, in fp32
+FORMAT = "1"  # one more whenever the files' layout changes
+KINDS = ("float", "int8")
+LOOK, JUDGE = "look.xml", "judge.xml"
+MADE_OF = ("weld_inspection", "weights")  # where a file says which weights it was made of
+# Only the convolutions of the gates are computed in int8. They are nearly all of the work, and what
+# they read lies between -2 and 2; in the others int8 costs masks far more than it saves time.
+INT8_MODULES = ("from_input", "from_hidden")
+# What int8 ranges are taken from: welds that nothing is trained on or judged by.
+CALIBRATION_WINDOWS = 12
+CALIBRATION_SEED = 900_000
+CALIBRATION_RIGS = ("automatic", "manual")
+CALIBRATION_FRAME_RATE = 20.0  # Hz
+CALIBRATION_DENSITY = 40.0  # defects to a metre
+
+
+def exported(path: Path, kind: str = "float", *, force: bool = False) -> Path:
+    """Returns the folder of a model's OpenVINO files, made if they are not there or are of others.
+
+    The folder stands beside the weights, or, where nothing can be written there, in the user's
+    cache. It appears whole or not at all.
+
+    Args:
+        path: Model file.
+        kind: "float" for fp32 and bf16, or "int8".
+        force: Make them even if they are there.
+
+    Returns:
+        Folder with LOOK and JUDGE.
+
+    Raises:
+        ModelError: The model file cannot be used.
+        InspectionError: The files cannot be written.
+    """
+    if kind not in KINDS:
+        raise InspectionError(f"there is no export {kind!r}: give one of {', '.join(KINDS)}")
+    path = path.resolve()  # beside the weights, not beside a link to them
+    mark = f"{file_hash(path)} {FORMAT}" if path.is_file() else ""
+    name = f"{path.stem}.openvino_{kind}"
+    folders = [path.parent / name, _cache() / name]
+    if not force:
+        for folder in folders:
+            if mark and _mark(folder) == mark:
+                return folder
+    model = load_model(path)
+    for folder in folders:
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder.parent))
+        except OSError as error:
+            reason = error
+            continue
+        try:
+            _write(model, kind, unfinished, mark)
+            if folder.exists():
+                shutil.rmtree(folder)
+            unfinished.replace(folder)
+        except OSError as error:  # another process may have put its own there in between
+            if _mark(folder) != mark:
+                raise InspectionError(f"cannot write {folder}: {error.strerror}") from error
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        return folder
+    raise InspectionError(f"cannot write {folders[-1]}: {reason.strerror}")
+
+
+class Look(nn.Module):
+    """A frame as the camera gives it, (H, W, 3) uint8 RGB, to what `judge` takes of it."""
+
+    def __init__(self, network: SegmentationNetwork) -> None:
+        """Wraps a network."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, frame: Tensor) -> tuple[Tensor, ...]:
+        """Returns the network's look at one frame, (1, ...) each."""
+        return tuple(self.network.look(normalise(frame.permute(2, 0, 1).unsqueeze(0))))
+
+
+class Judge(nn.Module):
+    """The looks at T frames, frame by frame, to defect probabilities (T, H, W)."""
+
+    def __init__(self, network: SegmentationNetwork, parts: int) -> None:
+        """Wraps a network whose look has so many parts."""
+        super().__init__()
+        self.network, self.parts = network, parts
+        self.size = (network.config.height, network.config.width)
+
+    def forward(self, *looks: Tensor) -> Tensor:
+        """Returns the probabilities of one window."""
+        windows = [torch.stack(looks[part :: self.parts], 1) for part in range(self.parts)]
+        return torch.sigmoid(self.network.judge(windows, self.size)[0, :, DEFECT_LOGIT])
+
+
+def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
+    import openvino
+
+    network, config = model.network, model.config
+    frame = torch.zeros(config.height, config.width, 3, dtype=torch.uint8)
+    with torch.inference_mode():
+        one = network.look(normalise(frame.permute(2, 0, 1).unsqueeze(0)))
+    looks = one * config.window
+    converted = {
+        LOOK: _convert(Look(network), (frame,)),
+        JUDGE: _convert(Judge(network, len(one)), tuple(looks)),
+    }
+    _check(model, converted)
+    if kind == "int8":
+        windows = list(calibration_windows(config.window, config.width, config.height))
+        frames = [frame for window in windows for frame in window]
+        samples = {LOOK: frames, JUDGE: _judge_inputs(converted[LOOK], windows)}
+        for name, graph in converted.items():
+            converted[name] = _quantise(graph, samples[name])
+    for name, graph in converted.items():
+        graph.set_rt_info(mark, list(MADE_OF))
+        openvino.save_model(graph, str(folder / name), compress_to_fp16=False)
+
+
+def _convert(module: nn.Module, example: tuple[Tensor, ...]) -> "openvino.Model":  # noqa: F821
+    """Converts a module; its inputs get the example's shapes."""
+    from openvino import PartialShape
+    from openvino.frontend import FrontEndManager, OpConversionFailure
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    # By the front end itself: openvino.convert_model would report its use over the network.
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    try:
+        with warnings.catch_warnings():  # of what tracing does to sizes, which are fixed here
+            warnings.simplefilter("ignore")
+            decoder = TorchScriptPythonDecoder(module.eval(), example_input=example)
+        graph = frontend.convert(frontend.load(decoder))  # needs the decoder until it is done
+    except (RuntimeError, TypeError, ValueError, OpConversionFailure) as error:
+        name = module.network.config.architecture
+        raise InspectionError(
+            f"OpenVINO cannot take {name} over ({str(error).splitlines()[0]}): use backend torch"
+        ) from error
+    shapes = zip(graph.inputs, example, strict=True)
+    graph.reshape({port: PartialShape(list(value.shape)) for port, value in shapes})
+    return graph
+
+
+def _check(model: Model, converted: dict[str, "openvino.Model"]) -> None:  # noqa: F821
+    """Raises where the converted network answers otherwise than the network itself.
+
+    A conversion follows what one window makes a network do. One that does different things for
+    different windows would be converted without a word.
+    """
+    import openvino
+
+    config = model.config
+    shape = (TRIED_WINDOWS, config.window, config.height, config.width, 3)
+    windows = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    judge = openvino.Core().compile_model(converted[JUDGE], "CPU", options).create_infer_request()
+    reference = TorchBackend(model.network, "cpu", "fp32")
+    for window, looks in zip(windows, _judge_inputs(converted[LOOK], windows), strict=True):
+        answer = judge.infer(looks)[0]
+        difference = float(np.abs(answer - reference.infer(window)).max())
+        if not difference < LARGEST_DIFFERENCE:
+            raise InspectionError(
+                f"OpenVINO cannot take {config.architecture} over (its answers differ by "
+                f"{difference:.2g}): use backend torch"
+            )
+
+
+def _judge_inputs(look: "openvino.Model", windows: Sequence[np.ndarray]) -> list[list[np.ndarray]]:  # noqa: F821
+    """What the judge reads of some windows."""
+    import openvino
+
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    request = openvino.Core().compile_model(look, "CPU", options).create_infer_request()
+    samples = []
+    for window in windows:
+        sample: list[np.ndarray] = []
+        for frame in window:
+            sample += [value.copy() for value in request.infer([frame]).values()]
+        samples.append(sample)
+    return samples
+
+
+def _quantise(graph: "openvino.Model", samples: list) -> "openvino.Model":  # noqa: F821
+    """Computes the gates' convolutions in int8, with ranges as the samples show them."""
+    os.environ.setdefault("NNCF_CI", "1")  # no report of its use over the network
+    import logging
+
+    import nncf
+
+    nncf.set_log_level(logging.ERROR)
+    names = [
+        node.get_friendly_name()
+        for node in graph.get_ops()
+        if node.get_type_name() != "Constant"
+        and not (
+            node.get_type_name() == "Convolution"
+            and any(f".{module}/" in node.get_friendly_name() for module in INT8_MODULES)
+        )
+    ]
+    return nncf.quantize(
+        graph,
+        nncf.Dataset(samples),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(samples),
+        ignored_scope=nncf.IgnoredScope(names=names, validate=False),
+    )
+
+
+def calibration_windows(length: int, width: int, height: int) -> Iterator[np.ndarray]:
+    """Renders windows (T, H, W, 3) uint8 RGB of simulated welds full of defects."""
+    for number in range(CALIBRATION_WINDOWS):
+        weld = SimulatedWeld(
+            CALIBRATION_SEED + number,
+            rig=CALIBRATION_RIGS[number % len(CALIBRATION_RIGS)],
+            duration=length / CALIBRATION_FRAME_RATE,
+            frame_rate=CALIBRATION_FRAME_RATE,
+            defects_per_metre=CALIBRATION_DENSITY,
+        )
+        yield np.stack([resize_frame(weld.image(k), width, height) for k in range(length)])
+
+
+def _mark(folder: Path) -> str:
+    """What an export says that it was made of; empty where there is none."""
+    if not all((folder / name).is_file() for name in (LOOK, JUDGE)):
+        return ""
+    import openvino
+
+    try:
+        graph = openvino.Core().read_model(str(folder / JUDGE))
+        return graph.get_rt_info(list(MADE_OF)).astype(str)
+    except RuntimeError:  # cut off, or of another format
+        return ""
+
+
+def _cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "weld_inspection"
