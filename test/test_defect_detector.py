@@ -33,7 +33,11 @@ WIDTH, HEIGHT = 320, 180
 METRES_PER_PIXEL = 1.5e-4
 # A test sends its frames as fast as it can: the node must not lose any before they are taken.
 EAGER = "qos_overrides./{namespace}/image_raw.subscription.depth"
-PARAMETERS = {"precision": "fp32", "seam.metres_per_pixel": METRES_PER_PIXEL}
+PARAMETERS = {
+    "backend": "torch",
+    "precision": "fp32",
+    "seam.metres_per_pixel": METRES_PER_PIXEL,
+}
 
 
 def save_bright_model(path: Path) -> None:

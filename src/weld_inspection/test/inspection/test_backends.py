@@ -96,6 +96,7 @@ def test_looks_at_single_frames_are_the_same_work(model, backend):
 
 def test_auto_measures_and_says_why(model, monkeypatch):
     engine = InferenceEngine(model, "cpu", "fp32", "auto")
+    assert engine.info.backend in ("torch", "openvino")
     chosen, other = sorted(("torch", "openvino"), key=lambda name: name != engine.info.backend)
     assert engine.info.reason.startswith(f"{chosen}: ")
     assert f"ms a window, {other} " in engine.info.reason

@@ -70,17 +70,31 @@ def open_source(
     recording: Recording
     if kind == "simulated":
         recording = SimulatedRecording(seed, rig, duration, frame_rate or DEFAULT_FRAME_RATE)
-    elif not path:
-        raise CameraError(f"source '{kind}' needs a path: give the parameter path")
-    elif kind == "video":
-        if is_url(path):
-            return _open_url(path, frame_rate, loop, clock)
-        recording = Video(path)
-    elif kind == "images":
-        recording = ImageFolder(Path(path).expanduser())
+    elif kind == "video" and is_url(path):
+        return _open_url(path, frame_rate, loop, clock)
     else:
-        recording = Bag(Path(path).expanduser(), topic)
+        recording = open_recording(kind, path, topic=topic)
     return Playback(recording, frame_rate=frame_rate, loop=loop, clock=clock)
+
+
+def open_recording(kind: str, path: str, *, topic: str = "") -> Recording:
+    """Opens a file or folder that is read as fast as it can be decoded.
+
+    Args:
+        kind: "video", "images" or "bag".
+        path: Of it.
+        topic: Topic of a bag, see Bag.
+
+    Raises:
+        CameraError: It is not there or cannot be read.
+    """
+    if not path:
+        raise CameraError(f"source '{kind}' needs a path: give the parameter path")
+    if kind == "video":
+        return Video(path)
+    if kind == "images":
+        return ImageFolder(Path(path).expanduser())
+    return Bag(Path(path).expanduser(), topic)
 
 
 def _open_url(url: str, frame_rate: float, loop: bool, clock: Clock) -> FrameSource:

@@ -34,6 +34,7 @@ from weld_inspection.nodes import qos
 from weld_inspection.nodes.defect_messages import (
     to_camera_image,
     to_image,
+    to_info,
     to_report,
 )
 from weld_inspection.nodes.inspection_node import InspectionNode, run_node
@@ -259,22 +260,11 @@ class DefectDetector(InspectionNode):
 
     def _publish_info(self) -> None:
         """Publishes what inspects, and by which thresholds."""
-        info = self._engine.info
-        settings = self._inspector.settings
         self._info_publisher.publish(
-            DetectorInfo(
-                model_id=info.model_id,
-                architecture=info.architecture,
-                backend=info.backend,
-                backend_reason=info.reason,
-                device=info.device,
-                precision=info.precision,
-                width=info.width,
-                height=info.height,
-                window=info.window,
+            to_info(
+                self._engine.info,
+                self._inspector.settings,
                 stride=self._inspector.windows.stride,
-                threshold=settings.threshold,
-                pixel_threshold=settings.pixel_threshold,
                 active=self._pipeline is not None,
             )
         )

@@ -7,10 +7,12 @@ from sensor_msgs.msg import Image, RegionOfInterest
 from std_msgs.msg import Header
 
 from weld_inspection.inspection.camera_image import CameraImage
+from weld_inspection.inspection.decision import DecisionSettings
+from weld_inspection.inspection.engine import EngineInfo
 from weld_inspection.inspection.inspector import WindowResult
 from weld_inspection.inspection.regions import Region
 from weld_inspection.stamps import NANOSECONDS, to_nanoseconds
-from weld_interfaces.msg import DefectRegion, DefectReport
+from weld_interfaces.msg import DefectRegion, DefectReport, DetectorInfo
 
 # What builtin_interfaces/Duration holds (s): a recording replayed by another clock may be older.
 MAX_SECONDS = 2**31 - 1
@@ -67,6 +69,34 @@ def to_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
     # An array of bytes is taken over as it is; a list or bytes would be checked item by item.
     message.data.frombytes(np.ascontiguousarray(pixels).data.cast("B"))
     return message
+
+
+def to_info(
+    info: EngineInfo, settings: DecisionSettings, *, stride: int, active: bool
+) -> DetectorInfo:
+    """Returns what inspects, and by which thresholds.
+
+    Args:
+        info: Of the engine.
+        settings: The thresholds.
+        stride: Frames from one window to the next.
+        active: Whether it inspects now.
+    """
+    return DetectorInfo(
+        model_id=info.model_id,
+        architecture=info.architecture,
+        backend=info.backend,
+        backend_reason=info.reason,
+        device=info.device,
+        precision=info.precision,
+        width=info.width,
+        height=info.height,
+        window=info.window,
+        stride=stride,
+        threshold=settings.threshold,
+        pixel_threshold=settings.pixel_threshold,
+        active=active,
+    )
 
 
 def to_report(

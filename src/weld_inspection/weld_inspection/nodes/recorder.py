@@ -8,13 +8,13 @@ from ament_index_python.packages import get_package_share_directory
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_updater import DiagnosticStatusWrapper
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 
 from weld_inspection.nodes import qos
+from weld_inspection.nodes.bag_topics import recorded_topic
 from weld_inspection.nodes.inspection_node import InspectionNode, run_node
 from weld_inspection.recorder_parameters import recorder_parameters
 from weld_inspection.recording.bag_plan import Action, BagContext
@@ -24,7 +24,7 @@ from weld_inspection.recording.events import EventRecorder
 from weld_inspection.recording.message import RecordedMessage, header_stamp_ns
 from weld_inspection.recording.report import Report
 from weld_inspection.recording.rules import RecordingRules
-from weld_inspection.recording.topics import RecordedTopic, Role
+from weld_inspection.recording.topics import Role
 from weld_inspection.recording.window_grid import Window
 from weld_inspection.recording.writer import BagWriter, Severity, WriterStatus
 from weld_inspection.stamps import NANOSECONDS, to_nanoseconds
@@ -109,7 +109,7 @@ class Recorder(InspectionNode):
             (CarriageState, "carriage_state", Role.STATE, qos.CARRIAGE, self._take_carriage_state),
         )
         topics = [
-            _recorded_topic(self.resolve_topic_name(name), message_type, role, profile)
+            recorded_topic(self.resolve_topic_name(name), message_type, role, profile)
             for message_type, name, role, profile, _ in sources
         ]
         rules = RecordingRules(
@@ -354,20 +354,6 @@ class Recorder(InspectionNode):
         status.add("events", str(counts.events))
         status.add("jumps of the frames' clock", str(counts.clock_jumps))
         status.add("reports on frames never seen", str(counts.stray_reports))
-
-
-def _recorded_topic(
-    name: str, message_type: type, role: Role, profile: QoSProfile
-) -> RecordedTopic:
-    package, _, _ = message_type.__module__.partition(".")
-    return RecordedTopic(
-        name=name,
-        message_type=f"{package}/msg/{message_type.__name__}",
-        role=role,
-        reliable=profile.reliability == QoSReliabilityPolicy.RELIABLE,
-        latched=profile.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL,
-        depth=profile.depth,
-    )
 
 
 def _with_topic(callback: Callable[[bytes, str], None], topic: str) -> Callable[[bytes], None]:

@@ -1,0 +1,93 @@
+"""`ros2 run weld_inspection inspect_bag`: inspects a bag or a video as fast as it goes."""
+
+import argparse
+import time
+from pathlib import Path
+
+from weld_inspection.commands import run_command
+from weld_inspection.errors import InspectionError
+
+EXAMPLES = """examples:
+  inspect_bag weld_recordings/20261124_101500_defect --out inspected
+  inspect_bag weld.mp4 --out inspected --model bi_crrn_ed_attn --precision int8
+  inspect_bag BAG --out inspected --params-file weld_inspection.yaml
+"""
+
+
+def command(arguments: list[str]) -> int:
+    """Inspects as the arguments say; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="inspect_bag",
+        description="Inspect a bag, video or folder of images; write masks and reports to a bag.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("recording", type=Path, help="a bag, a video or a folder of images")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the new bag")
+    parser.add_argument("--model", default="bi_crrn_e", help="file or shipped model (bi_crrn_e)")
+    parser.add_argument("--backend", default="auto", help="torch, openvino or auto (auto)")
+    parser.add_argument("--precision", default="auto", help="auto, fp32, bf16 or int8 (auto)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
+    parser.add_argument("--params-file", type=Path, help="parameters of the nodes, as for a launch")
+    parser.add_argument("--topic", default="", help="images of a bag that has several")
+    parser.add_argument("--namespace", default="/weld", help="of the topics written (/weld)")
+    options = parser.parse_args(arguments)
+    if not options.namespace.startswith("/"):
+        parser.error(f"--namespace is {options.namespace}: give it with its first slash")
+    # Imported here: --help and wrong options answer without loading torch and ROS.
+    from ament_index_python.packages import get_package_share_directory
+    from tqdm import tqdm
+
+    from weld_inspection.camera.recorded_carriage import RecordedCarriage
+    from weld_inspection.camera.sources import open_recording
+    from weld_inspection.inspection.engine import InferenceEngine
+    from weld_inspection.inspection.model_choice import find_model
+    from weld_inspection.nodes.offline_inspection import (
+        OfflineParameters,
+        inspect_recording,
+        read_parameters,
+    )
+
+    if options.out.exists():
+        raise InspectionError(f"{options.out} is there already: give another --out")
+    parameters = OfflineParameters()
+    if options.params_file is not None:
+        parameters = read_parameters(options.params_file)
+    kind = _kind(options.recording)
+    recording = open_recording(kind, str(options.recording), topic=options.topic)
+    carriage = RecordedCarriage(options.recording) if kind == "bag" else None
+    shipped = Path(get_package_share_directory("weld_inspection")) / "models"
+    engine = InferenceEngine(
+        find_model(options.model, shipped), options.device, options.precision, options.backend
+    )
+    print(f"{engine.info.model_id}, backend {engine.info.reason}")
+    began = time.perf_counter()
+    with tqdm(unit="frame", disable=None) as bar:
+        summary = inspect_recording(
+            recording,
+            carriage,
+            engine,
+            options.out,
+            parameters=parameters,
+            namespace=options.namespace.rstrip("/"),
+            advance=bar.update,
+        )
+    took = time.perf_counter() - began
+    print(
+        f"{summary.frames} frames, {summary.windows} windows, {summary.defective} of them "
+        f"defective; {took:.1f} s, {summary.seconds / took:.1f} times real time"
+    )
+    print(f"bag: {summary.bag}")
+    return 0
+
+
+def _kind(path: Path) -> str:
+    """What a path holds: bag, images or video."""
+    if path.suffix in (".mcap", ".db3") or (path / "metadata.yaml").is_file():
+        return "bag"
+    return "images" if path.is_dir() else "video"
+
+
+def main() -> None:
+    """Entry point."""
+    run_command(command)

@@ -1,0 +1,237 @@
+"""A recording through the detector's own path, as fast as it goes, into a bag."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ament_index_python.packages import get_package_share_directory
+from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from weld_inspection.camera.prefetch import Prefetch
+from weld_inspection.camera.recorded_carriage import RecordedCarriage
+from weld_inspection.camera.recording import RecordedImage, Recording
+from weld_inspection.errors import InspectionError
+from weld_inspection.inspection.decision import DecisionSettings
+from weld_inspection.inspection.engine import InferenceEngine
+from weld_inspection.inspection.inspector import Inspector, WindowResult
+from weld_inspection.inspection.seam import CarriagePositions, SeamGeometry
+from weld_inspection.inspection.windows import FrameWindows
+from weld_inspection.nodes import qos
+from weld_inspection.nodes.bag_topics import recorded_topic
+from weld_inspection.nodes.defect_messages import to_image, to_info, to_report, to_time
+from weld_inspection.recording.bag_file import PARTIAL_FOLDER, BagFile
+from weld_inspection.recording.definitions import DefinitionStore
+from weld_inspection.recording.topics import RecordedTopic, Role
+from weld_inspection.stamps import NANOSECONDS, to_nanoseconds
+from weld_interfaces.msg import CarriageState, DefectReport, DetectorInfo
+
+DECODED_AHEAD = 16  # frames; 44 MB of 1280x720
+NODE_SECTIONS = ("/**/defect_detector", "/**/camera_driver")
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineParameters:
+    """Parameters of the nodes that change what is found; names and defaults are the nodes' own.
+
+    Attributes:
+        threshold: Probability above which a pixel is defect; 0 for the model's own.
+        pixel_threshold: theta of eq. (9).
+        min_region_area: Smallest region that is reported, camera pixels.
+        stride: Frames from one window to the next; 0 for T.
+        max_frame_gap: Longest time between two frames of a window in seconds; 0 for the usual one.
+        seam: metres_per_pixel, camera_offset, direction and max_age.
+        frame_id: Of the camera driver.
+    """
+
+    threshold: float = 0.0
+    pixel_threshold: int = DecisionSettings().pixel_threshold
+    min_region_area: int = DecisionSettings().min_region_area
+    stride: int = 0
+    max_frame_gap: float = 0.0
+    seam: dict[str, Any] = field(default_factory=dict)
+    frame_id: str = "weld_camera"
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineSummary:
+    """What an offline inspection came to.
+
+    Attributes:
+        bag: Folder of the bag.
+        frames: Frames read.
+        windows: Windows inspected.
+        defective: Of those, how many are defective.
+        seconds: Time that the frames show.
+    """
+
+    bag: Path
+    frames: int
+    windows: int
+    defective: int
+    seconds: float
+
+
+def read_parameters(path: Path) -> OfflineParameters:
+    """Reads the nodes' parameters from the file that a launch takes.
+
+    Raises:
+        InspectionError: The file cannot be read, or a value cannot be used.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        found: dict[str, Any] = {}
+        for section in NODE_SECTIONS:
+            found |= values.get(section, {}).get("ros__parameters", {})
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError) as error:
+        raise InspectionError(f"cannot read parameters from {path}: {error}") from error
+    names = OfflineParameters.__dataclass_fields__
+    return OfflineParameters(**{name: value for name, value in found.items() if name in names})
+
+
+def inspect_recording(
+    recording: Recording,
+    carriage: RecordedCarriage | None,
+    engine: InferenceEngine,
+    out: Path,
+    *,
+    parameters: OfflineParameters = OfflineParameters(),
+    namespace: str = "/weld",
+    advance: Callable[[], None] = lambda: None,
+) -> OfflineSummary:
+    """Inspects a recording and writes masks and reports as the detector would publish them.
+
+    Recorded stamps are kept; a recording without any gets 0, 1 / rate, 2 / rate ... seconds. What
+    lies in the bag differs from a live run in nothing but times: messages bear the stamps of their
+    frames, and a report's latency is 0.
+
+    Args:
+        recording: Closed afterwards.
+        carriage: States of the carriage; None where none are known.
+        engine: Runs the network.
+        out: The bag's folder; must not be there.
+        parameters: Those that change what is found.
+        namespace: Of the topics.
+        advance: Called after each frame.
+
+    Raises:
+        InspectionError: The recording is damaged or the bag cannot be written.
+    """
+    try:
+        settings = DecisionSettings(
+            parameters.threshold or engine.info.threshold,
+            parameters.pixel_threshold,
+            parameters.min_region_area,
+        )
+        seam = dict(parameters.seam)
+        positions = CarriagePositions(seam.pop("max_age", 1.0))
+        windows = FrameWindows(
+            engine.info.window,
+            stride=parameters.stride or None,
+            max_frame_gap=parameters.max_frame_gap,
+        )
+        geometry = SeamGeometry(**seam)
+    except TypeError as error:
+        raise InspectionError(f"a parameter of the nodes cannot be used: {error}") from error
+    inspector = Inspector(
+        engine, settings=settings, windows=windows, geometry=geometry, carriage=positions
+    )
+    writer = _ResultWriter(out, namespace, engine.info.model_id, positions)
+    info = to_info(engine.info, settings, stride=windows.stride, active=True)
+    frames, first_ns, stamp_ns = 0, 0, 0
+    ahead = Prefetch(_images(recording), DECODED_AHEAD, recording.close, "decode")
+    try:
+        while (item := ahead.get()) is not None:
+            stamp_ns = _stamp(item, frames, recording.frame_rate)
+            if not frames:
+                first_ns = stamp_ns
+                writer.write_info(stamp_ns, info)
+            frames += 1 + item.skipped
+            for state in carriage.follow(stamp_ns) if carriage else ():
+                message = deserialize_message(state, CarriageState)
+                positions.add(
+                    to_nanoseconds(message.header.stamp),
+                    message.position,
+                    message.speed,
+                    message.weld_id,
+                )
+            tag = Header(stamp=to_time(stamp_ns), frame_id=parameters.frame_id)
+            for result in inspector.add(item.image, stamp_ns, tag=tag):
+                writer.write(result)
+            advance()
+        bag = writer.close()
+    except BaseException:
+        writer.discard()
+        raise
+    finally:
+        ahead.close()
+    seconds = (stamp_ns - first_ns) / NANOSECONDS
+    return OfflineSummary(bag, frames, writer.reports, writer.defective, seconds)
+
+
+class _ResultWriter:
+    """Writes results as the detector publishes them."""
+
+    def __init__(
+        self, out: Path, namespace: str, model_id: str, positions: CarriagePositions
+    ) -> None:
+        self._model_id, self._positions = model_id, positions
+        self.reports = self.defective = 0
+        named = {
+            "mask": recorded_topic(f"{namespace}/defect_mask", Image, Role.STAMPED, qos.MASK),
+            "report": recorded_topic(
+                f"{namespace}/defects", DefectReport, Role.STAMPED, qos.REPORT
+            ),
+            "info": recorded_topic(
+                f"{namespace}/detector_info", DetectorInfo, Role.STATE, qos.LATCHED
+            ),
+        }
+        self._topics: dict[str, RecordedTopic] = named
+        definitions = DefinitionStore([Path(get_package_share_directory("weld_interfaces"))])
+        self._bag = BagFile(out.parent, out.name, named.values(), definitions, {})
+
+    def write_info(self, stamp_ns: int, info: DetectorInfo) -> None:
+        self._put("info", stamp_ns, info)
+
+    def write(self, result: WindowResult) -> None:
+        for frame in result.frames:
+            self._put("mask", frame.stamp_ns, to_image(frame.mask, "mono8", frame.tag))
+        report = to_report(
+            result,
+            sequence=self.reports,
+            weld_id=self._positions.weld_id(result.end_ns),
+            model_id=self._model_id,
+            latency_ns=0,
+        )
+        self._put("report", result.end_ns, report)
+        self.reports += 1
+        self.defective += result.defective
+
+    def close(self) -> Path:
+        path = self._bag.close({"model_id": self._model_id})
+        if path is None:
+            raise InspectionError("the recording holds no frame: nothing was written")
+        with suppress(OSError):  # another bag may be in the making there
+            (path.parent / PARTIAL_FOLDER).rmdir()
+        return path
+
+    def discard(self) -> None:
+        self._bag.discard()
+
+    def _put(self, topic: str, stamp_ns: int, message: Any) -> None:
+        self._bag.write(self._topics[topic].name, stamp_ns, serialize_message(message))
+
+
+def _images(recording: Recording) -> Iterator[RecordedImage]:
+    while (item := recording.read()) is not None:
+        yield item
+
+
+def _stamp(item: RecordedImage, frames: int, rate: float) -> int:
+    if item.stamp_ns is not None:
+        return item.stamp_ns
+    return round((frames + item.skipped) / rate * NANOSECONDS)
