@@ -1,13 +1,14 @@
 # make build   sets everything up and builds the workspace
 # make test    checks and tests all of it
 # make demo    the system at work on a simulated weld; VIDEO=file.mp4 or DEVICE=/dev/video0 for yours
+# make bench   measures speed, in ratios, into benchmarks/results/; a quarter of an hour on two cores
 # make clean   removes what these made
 
 SHELL := bash
 VIDEO ?=
 DEVICE ?=
 
-.PHONY: build test demo clean
+.PHONY: build test demo bench clean
 
 build:
 	@tools/set_up.sh
@@ -19,7 +20,12 @@ test:
 demo: build
 	@source setup.bash && python tools/demo.py $(if $(VIDEO),--video "$(VIDEO)") $(if $(DEVICE),--device "$(DEVICE)")
 
+bench: build
+	@source setup.bash && for kind in train engine growth; do \
+	  ros2 run weld_inspection benchmark $$kind --json benchmarks/results/$$kind.json || exit 1; \
+	done
+
 clean:
-	rm -rf .ros .venv build install log demo_output src/*/*.egg-info
+	rm -rf .ros .venv build install log demo_output src/*/*.egg-info models/*.openvino_*
 	rm -f src/weld_inspection/weld_inspection/*_parameters.py
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

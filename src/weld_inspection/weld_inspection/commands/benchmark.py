@@ -3,6 +3,7 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from weld_inspection.commands import run_command
 from weld_inspection.errors import InspectionError
@@ -10,6 +11,8 @@ from weld_inspection.errors import InspectionError
 EXAMPLES = """examples:
   benchmark train
   benchmark train --network bi_crrn_e --batch-size 8 --data clips/small/train
+  benchmark engine --model bi_crrn_e --windows 20
+  benchmark growth
 """
 
 
@@ -30,16 +33,32 @@ def command(arguments: list[str]) -> int:
     train.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     train.add_argument("--precision", default="auto", help="auto, fp32 or bf16 (auto)")
     train.add_argument("--data", type=Path, help="clips: time the loader on them, too")
-    train.add_argument("--json", type=Path, help="also write the figures to this file")
+    engine = kinds.add_parser("engine", help="a window from camera frames to masks, by backend")
+    engine.add_argument("--model", nargs="+", default=["bi_crrn_e", "bi_crrn_ed_attn"])
+    engine.add_argument("--windows", type=int, default=50, help="of each backend (50)")
+    engine.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
+    growth = kinds.add_parser("growth", help="a window's cost by T, stride, size and detectors")
+    growth.add_argument("--network", default="bi_crrn_e", help="(bi_crrn_e)")
+    growth.add_argument("--windows", type=int, default=5, help="of each case (5)")
+    for kind in (train, engine, growth):
+        kind.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(arguments)
-    for name in ("batch_size", "rounds"):
-        if getattr(options, name) < 1:
+    for name in ("batch_size", "rounds", "windows"):
+        if getattr(options, name, 1) < 1:
             parser.error(f"--{name.replace('_', '-')} must be 1 or more")
-    return _train(options)
+    if options.json is not None and not options.json.parent.is_dir():
+        raise InspectionError(f"cannot write {options.json}: there is no such folder")
+    result = {"train": _train, "engine": _engine, "growth": _growth}[options.kind](options)
+    if options.json is not None:
+        try:
+            options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise InspectionError(f"cannot write {options.json}: {error.strerror}") from error
+    return 0
 
 
-def _train(options: argparse.Namespace) -> int:
-    # Imported here: --help and wrong options answer without loading torch.
+def _train(options: argparse.Namespace) -> dict[str, Any]:
+    # Imported here, as below: --help and wrong options answer without loading torch.
     from weld_inspection.benchmarks.training_speed import measure_training
 
     result = measure_training(
@@ -65,12 +84,42 @@ def _train(options: argparse.Namespace) -> int:
     if "loader_windows_a_second" in result:
         rate = result["loader_windows_a_second"]
         print(f"  {'loader alone':34s} {rate:8.2f} windows a second")
-    if options.json is not None:
-        try:
-            options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise InspectionError(f"cannot write {options.json}: {error.strerror}") from error
-    return 0
+    return result
+
+
+def _engine(options: argparse.Namespace) -> list[dict[str, Any]]:
+    from ament_index_python.packages import get_package_share_directory
+
+    from weld_inspection.benchmarks.inference_speed import measure_engines
+    from weld_inspection.inspection.model_choice import find_model
+
+    shipped = Path(get_package_share_directory("weld_inspection")) / "models"
+    results = []
+    for name in options.model:
+        model = find_model(name, shipped)
+        result = measure_engines(model, windows=options.windows, device=options.device)
+        results.append(result)
+        print(
+            f"{result['model']}, {result['device']}, {result['threads']} threads, "
+            f"{result['windows']} windows, threshold {result['threshold']:g}"
+        )
+        print(f"  {'':24s} ms a window   ratio   IoU with fp32")
+        for backend, row in result["backends"].items():
+            milliseconds, ratio, iou = (row[key] for key in ("milliseconds", "ratio", "iou"))
+            print(f"  {backend:24s} {milliseconds:11.1f} {ratio:7.2f} {iou:15.4f}")
+    return results
+
+
+def _growth(options: argparse.Namespace) -> dict[str, Any]:
+    from weld_inspection.benchmarks.inference_speed import measure_growth
+
+    result = measure_growth(options.network, windows=options.windows)
+    print(f"{result['network']}, {result['threads']} threads: ms from window to window")
+    for name, value in result["milliseconds"].items():
+        print(f"  {name:24s} {value:8.1f}")
+    for count, value in result["detectors"].items():
+        print(f"  {f'detectors at once: {count}':24s} {value:8.1f}")
+    return result
 
 
 def main() -> None:

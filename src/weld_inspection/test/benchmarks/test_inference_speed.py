@@ -1,0 +1,64 @@
+"""`benchmark engine` and `growth` measure what they say."""
+
+import json
+
+import pytest
+import torch
+
+from weld_inspection.benchmarks import inference_speed
+from weld_inspection.commands.benchmark import command
+from weld_inspection.errors import InspectionError
+from weld_inspection.networks.config import NetworkConfig
+from weld_inspection.networks.registry import build_network
+from weld_inspection.networks.weights import save_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("model") / "small.safetensors"
+    # Random weights give probabilities around a half: the threshold lets some pixels through.
+    save_model(path, build_network(NetworkConfig("crrn", channels=8, window=3)), threshold=0.5)
+    return path
+
+
+def test_every_backend_is_timed_and_compared(model, tmp_path, capsys):
+    file = tmp_path / "engine.json"
+    arguments = ["--model", str(model), "--windows", "2", "--device", "cpu", "--json", str(file)]
+    assert command(["engine", *arguments]) == 0
+    (result,) = json.loads(file.read_text())
+    rows = result["backends"]
+    assert list(rows) == [
+        "eq. (1) gate by gate", "torch fp32", "torch bf16", "openvino bf16", "openvino int8",
+    ]  # fmt: skip
+    peer = rows["eq. (1) gate by gate"]
+    assert peer["ratio"] == 1.0 and result["defect_pixels"] > 0
+    for row in rows.values():
+        assert row["ratio"] == pytest.approx(peer["milliseconds"] / row["milliseconds"])
+    assert peer["iou"] > 0.99 and rows["torch fp32"]["iou"] == 1.0
+    assert "openvino int8" in capsys.readouterr().out
+
+
+def test_growth_has_every_case(monkeypatch, capsys):
+    monkeypatch.setattr(
+        inference_speed,
+        "NetworkConfig",
+        lambda name, **options: NetworkConfig(
+            name, **({"channels": 2, "window": 5} | options | {"width": 32, "height": 24})
+        ),
+    )
+    assert command(["growth", "--network", "crrn", "--windows", "1"]) == 0
+    text = capsys.readouterr().out
+    for case in ("as in the paper", "T = 20", "stride 1", "128 channels", "320x180"):
+        assert case in text
+    for count in (1, 2, 4):
+        assert f"detectors at once: {count}" in text
+
+
+def test_bad_input(tmp_path):
+    with pytest.raises(InspectionError, match="no model 'none'"):
+        command(["engine", "--model", "none"])
+    with pytest.raises(SystemExit):
+        command(["growth", "--windows", "0"])
+    with pytest.raises(InspectionError, match="no such folder"):
+        command(["engine", "--json", str(tmp_path / "none" / "a.json")])

@@ -1,0 +1,181 @@
+"""How long a window takes, backend by backend, against eq. (1) written out; how that grows."""
+
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from weld_inspection.benchmarks.gate_by_gate import written_out
+from weld_inspection.evaluation.provenance import provenance
+from weld_inspection.inspection.decision import DecisionSettings
+from weld_inspection.inspection.engine import Backend, InferenceEngine, choose_device
+from weld_inspection.inspection.inspector import Inspector
+from weld_inspection.inspection.torch_backend import TorchBackend
+from weld_inspection.inspection.windows import FrameWindows
+from weld_inspection.networks.config import NetworkConfig
+from weld_inspection.networks.registry import build_network
+from weld_inspection.networks.weights import load_model, save_model
+from weld_inspection.simulation.weld import SimulatedWeld
+
+PEER = "eq. (1) gate by gate"
+CANDIDATES = (("torch", "fp32"), ("torch", "bf16"), ("openvino", "bf16"), ("openvino", "int8"))
+PERIOD_NS = 50_000_000
+SEED = 910_000  # of welds that nothing is trained on, calibrated by or judged by
+DENSITY = 34.0  # defects to a metre, as the validation clips have
+PATIENCE_S = 600.0
+
+
+def measure_engines(model: Path, *, windows: int = 50, device: str = "auto") -> dict[str, Any]:
+    """Times camera frames to decided windows, every backend in turn on the same windows.
+
+    A window's time is that of ten 1280x720 frames' resize, the network, masks, regions and tracks.
+    The peer is the same with eq. (1) gate by gate, eager, in fp32.
+
+    Args:
+        model: Model file.
+        windows: Windows of each, after one that is not counted.
+        device: As InferenceEngine's.
+
+    Returns:
+        Plain values: for each backend the median in milliseconds, its ratio to the peer, and how
+        its masks agree with fp32's (intersection over union of defect pixels); `made_with`.
+
+    Raises:
+        InspectionError: The model cannot be used.
+    """
+    device = choose_device(device)
+    candidates = [item for item in CANDIDATES if device == "cpu" or item[1] in ("fp32", "bf16")]
+    engines = {f"{b} {p}": InferenceEngine(model, device, p, b) for b, p in candidates}
+    reference = engines["torch fp32"]
+    peer = InferenceEngine(model, device, "fp32")
+    peer._backend = _written_out(model, device)
+    engines = {PEER: peer} | engines
+    inspectors = {
+        name: Inspector(engine, settings=DecisionSettings(engine.info.threshold))
+        for name, engine in engines.items()
+    }
+    times: dict[str, list[float]] = {name: [] for name in engines}
+    masks: dict[str, list[np.ndarray]] = {name: [] for name in engines}
+    for count, frames in enumerate(_camera_windows(reference.info.window, windows + 1)):
+        for name, inspector in inspectors.items():
+            began = time.perf_counter()
+            for frame, stamp_ns in frames:
+                results = inspector.add(frame, stamp_ns)
+            if count:  # the first one allocates
+                times[name].append(time.perf_counter() - began)
+            masks[name] += [frame.mask > 0 for result in results for frame in result.frames]
+    wanted = np.stack(masks["torch fp32"])
+    rows = {}
+    for name in engines:
+        found = np.stack(masks[name])
+        rows[name] = {
+            "milliseconds": 1000 * median(times[name]),
+            "ratio": median(times[PEER]) / median(times[name]),
+            "iou": float((found & wanted).sum() / max(1, (found | wanted).sum())),
+        }
+    return {
+        "model": reference.info.model_id,
+        "threshold": reference.info.threshold,
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "windows": windows,
+        "defect_pixels": int(wanted.sum()),
+        "backends": rows,
+        "made_with": provenance(),
+    }
+
+
+def measure_growth(network: str, *, windows: int = 5) -> dict[str, Any]:
+    """Times how a window's cost grows with T, stride, channels, image size and detectors.
+
+    All in torch, in the precision that the machine prefers, with fresh weights. A stride's cost is
+    that of the frames between two windows, so of less than a window.
+
+    Args:
+        network: Name in the registry.
+        windows: Windows of each, after one that is not counted.
+
+    Returns:
+        Plain values: milliseconds by case, and by the number of detectors beside each other.
+    """
+    cases: dict[str, tuple[dict[str, int], int]] = {"as in the paper": ({}, 0)}
+    for length in (5, 20):
+        cases[f"T = {length}"] = ({"window": length}, 0)
+    for stride in (5, 2, 1):
+        cases[f"stride {stride}"] = ({}, stride)
+    for channels in (32, 128):
+        cases[f"{channels} channels"] = ({"channels": channels}, 0)
+    for width, height in ((80, 45), (320, 180)):
+        cases[f"{width}x{height}"] = ({"width": width, "height": height}, 0)
+    milliseconds = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        for name, (options, stride) in cases.items():
+            save_model(path, build_network(NetworkConfig(network, **options)))
+            milliseconds[name] = 1000 * median(_time_windows(path, stride, windows))
+        save_model(path, build_network(NetworkConfig(network)))
+        detectors = {count: 1000 * _time_detectors(path, count, windows) for count in (1, 2, 4)}
+    return {
+        "network": network,
+        "threads": torch.get_num_threads(),
+        "milliseconds": milliseconds,
+        "detectors": detectors,
+        "made_with": provenance(),
+    }
+
+
+def _written_out(model: Path, device: str) -> Backend:
+    return TorchBackend(written_out(load_model(model).network).eval(), device, "fp32")
+
+
+def _camera_windows(length: int, count: int) -> Iterator[list[tuple[np.ndarray, int]]]:
+    """Renders windows of camera frames with their stamps, each of another weld."""
+    for number in range(count):
+        weld = SimulatedWeld(SEED + number, duration=length / 20, defects_per_metre=DENSITY)
+        first = number * length
+        yield [(weld.image(k), (first + k) * PERIOD_NS) for k in range(length)]
+
+
+def _time_windows(
+    path: Path, stride: int, windows: int, begin: Callable[[], None] = lambda: None
+) -> list[float]:
+    """Seconds that windows of a model take, resize and decision included."""
+    engine = InferenceEngine(path)
+    collector = FrameWindows(engine.info.window, stride=stride or None)
+    inspector = Inspector(engine, windows=collector)
+    frame = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
+    stamp_ns, seconds = 0, []
+    begin()
+    while len(seconds) <= windows:
+        began = time.perf_counter()
+        while not inspector.add(frame, stamp_ns):
+            stamp_ns += PERIOD_NS
+        stamp_ns += PERIOD_NS
+        seconds.append(time.perf_counter() - began)
+    return seconds[1:]
+
+
+def _time_detectors(path: Path, count: int, windows: int) -> float:
+    """Seconds a window of one of so many processes that work at the same time."""
+    context = multiprocessing.get_context("spawn")
+    barrier, answers = context.Barrier(count), context.Queue()
+    processes = [
+        context.Process(target=_detect, args=(path, windows, barrier, answers), daemon=True)
+        for _ in range(count)
+    ]
+    for process in processes:
+        process.start()
+    seconds = [value for _ in processes for value in answers.get(timeout=PATIENCE_S)]
+    for process in processes:
+        process.join()
+    return median(seconds)
+
+
+def _detect(path: Path, windows: int, barrier: Any, answers: Any) -> None:
+    answers.put(_time_windows(path, 0, windows, lambda: barrier.wait(PATIENCE_S)))
