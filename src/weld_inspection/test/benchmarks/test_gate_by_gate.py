@@ -5,9 +5,29 @@ import torch
 
 from weld_inspection.benchmarks.gate_by_gate import GateByGate, written_out
 from weld_inspection.networks.config import NetworkConfig
+from weld_inspection.networks.gatewise import GatewiseCSTM, gatewise
 from weld_inspection.networks.registry import build_network
 
 RECURRENT = ("bi_crrn_e_attn", "bi_crrn_ed", "bi_crrn_ed_attn", "crrn_attn", "conv_lstm")
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_gatewise_layers_compute_the_same(name):
+    torch.manual_seed(4)
+    network = build_network(NetworkConfig(name, channels=4, width=24, height=18)).eval()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    form = gatewise(network)
+    assert sum(isinstance(module, GatewiseCSTM) for module in form.modules()) >= 4
+    frames = torch.randn(5, 3, 18, 24)
+    with torch.no_grad():
+        looks = [form.look(frame[None]) for frame in frames]
+        parts = [
+            tuple(torch.stack([look[part][gate] for look in looks], 1) for gate in range(4))
+            for part in range(len(looks[0]))
+        ]
+        judged = form.judge(parts, (18, 24))
+        torch.testing.assert_close(judged, network(frames[None]), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("peephole", ["channel", "none"])

@@ -1,14 +1,13 @@
 """Eq. (1) of the paper as it is printed, one convolution a term: the peer of every speed figure."""
 
-import copy
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from weld_inspection.networks.cstm import CSTM, AttentionMap, Sequence, State
+from weld_inspection.networks.gatewise import GATES, replace_layers, split_gates
 
-GATES = "gifo"  # the order in which CSTM's fused convolutions hold them
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -22,8 +21,8 @@ class GateByGate(nn.Module):
             layer: Keeps its own copy.
         """
         super().__init__()
-        self.from_input = nn.ModuleDict(_parts(layer.from_input))  # W_g, W_i, W_f, W_o
-        self.from_hidden = nn.ModuleDict(_parts(layer.from_hidden))  # U_g, U_i, U_f, U_o
+        self.from_input = nn.ModuleDict(split_gates(layer.from_input))  # W_g, W_i, W_f, W_o
+        self.from_hidden = nn.ModuleDict(split_gates(layer.from_hidden))  # U_g, U_i, U_f, U_o
         self.mix = None  # W_1x1
         if layer.mix_cell is not None:
             channels = layer.mix_cell.out_channels
@@ -81,29 +80,4 @@ class GateByGate(nn.Module):
 
 def written_out(network: Network) -> Network:
     """Returns a copy of a network, of the same weights, whose CSTM layers are GateByGate."""
-    peer = copy.deepcopy(network)
-    for module in list(peer.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, CSTM):
-                setattr(module, name, GateByGate(child))
-    return peer
-
-
-def _parts(fused: nn.Conv2d) -> dict[str, nn.Conv2d]:
-    """A convolution for each gate, of one for all of them."""
-    channels = fused.out_channels // len(GATES)
-    parts = {}
-    for number, gate in enumerate(GATES):
-        rows = slice(number * channels, (number + 1) * channels)
-        part = nn.Conv2d(
-            fused.in_channels,
-            channels,
-            fused.kernel_size,
-            padding=fused.padding,
-            bias=fused.bias is not None,
-        )
-        part.weight = nn.Parameter(fused.weight[rows].detach().clone())
-        if fused.bias is not None:
-            part.bias = nn.Parameter(fused.bias[rows].detach().clone())
-        parts[gate] = part
-    return parts
+    return replace_layers(network, GateByGate)

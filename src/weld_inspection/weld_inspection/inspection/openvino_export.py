@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,14 @@ from torch import Tensor, nn
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.preprocessing import resize_frame
 from weld_inspection.inspection.torch_backend import TorchBackend, normalise
+from weld_inspection.networks.gatewise import gatewise
 from weld_inspection.networks.segmentation_network import DEFECT_LOGIT, SegmentationNetwork
 from weld_inspection.networks.weights import Model, file_hash, load_model
 from weld_inspection.simulation.weld import SimulatedWeld
 
 TRIED_WINDOWS = 2
 LARGEST_DIFFERENCE = 1e-3  # of a probability, in fp32
-FORMAT = "1"  # one more whenever the files' layout changes
+FORMAT = "2"  # one more whenever the files' layout changes
 KINDS = ("float", "int8")
 LOOK, JUDGE = "look.xml", "judge.xml"
 MADE_OF = ("weld_inspection", "weights")  # where a file says which weights it was made of
@@ -95,35 +97,44 @@ class Look(nn.Module):
 
     def forward(self, frame: Tensor) -> tuple[Tensor, ...]:
         """Returns the network's look at one frame, (1, ...) each."""
-        return tuple(self.network.look(normalise(frame.permute(2, 0, 1).unsqueeze(0))))
+        return tuple(tensor for part in self.parts(frame) for tensor in part)
+
+    def parts(self, frame: Tensor) -> list[tuple[Tensor, ...]]:
+        """Returns the same, the gates of a layer together."""
+        looks = self.network.look(normalise(frame.permute(2, 0, 1).unsqueeze(0)))
+        return [look if isinstance(look, tuple) else (look,) for look in looks]
 
 
 class Judge(nn.Module):
     """The looks at T frames, frame by frame, to defect probabilities (T, H, W)."""
 
-    def __init__(self, network: SegmentationNetwork, parts: int) -> None:
-        """Wraps a network whose look has so many parts."""
+    def __init__(self, network: SegmentationNetwork, sizes: Sequence[int]) -> None:
+        """Wraps a network; `sizes` are the numbers of tensors in the parts of a look."""
         super().__init__()
-        self.network, self.parts = network, parts
+        self.network, self.sizes = network, sizes
         self.size = (network.config.height, network.config.width)
 
     def forward(self, *looks: Tensor) -> Tensor:
         """Returns the probabilities of one window."""
-        windows = [torch.stack(looks[part :: self.parts], 1) for part in range(self.parts)]
+        count = sum(self.sizes)
+        stacked = iter([torch.stack(looks[part::count], 1) for part in range(count)])
+        windows = [tuple(islice(stacked, size)) for size in self.sizes]
+        windows = [part if len(part) > 1 else part[0] for part in windows]
         return torch.sigmoid(self.network.judge(windows, self.size)[0, :, DEFECT_LOGIT])
 
 
 def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
     import openvino
 
-    network, config = model.network, model.config
+    network, config = gatewise(model.network).eval(), model.config
+    look = Look(network)
     frame = torch.zeros(config.height, config.width, 3, dtype=torch.uint8)
     with torch.inference_mode():
-        one = network.look(normalise(frame.permute(2, 0, 1).unsqueeze(0)))
-    looks = one * config.window
+        parts = look.parts(frame)
+        looks = look(frame) * config.window
     converted = {
-        LOOK: _convert(Look(network), (frame,)),
-        JUDGE: _convert(Judge(network, len(one)), tuple(looks)),
+        LOOK: _convert(look, (frame,)),
+        JUDGE: _convert(Judge(network, [len(part) for part in parts]), looks),
     }
     _check(model, converted)
     if kind == "int8":
@@ -213,7 +224,7 @@ def _quantise(graph: "openvino.Model", samples: list) -> "openvino.Model":  # no
         if node.get_type_name() != "Constant"
         and not (
             node.get_type_name() == "Convolution"
-            and any(f".{module}/" in node.get_friendly_name() for module in INT8_MODULES)
+            and any(f".{module}." in node.get_friendly_name() for module in INT8_MODULES)
         )
     ]
     return nncf.quantize(

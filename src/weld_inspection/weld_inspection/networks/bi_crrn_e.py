@@ -29,11 +29,11 @@ class BiCrrnE(BiCrrn):
 
     def directions(self, forward: Tensor, backward: Tensor) -> tuple[Tensor, Tensor]:
         """See BiCrrn."""
-        steps = forward.shape[:2]
         adds = list(zip(self.forward_attention, self.backward_attention, strict=True))
         ahead = self.forward_layers[0](forward, add=adds[0][0])
         back = self.backward_layers[0](backward, backward=True, add=adds[0][1])
         for layer in range(1, self.config.layers):
+            steps = ahead.hidden.shape[:2]
             hidden = torch.cat((ahead.hidden, back.hidden), 2).flatten(0, 1)
             inputs = self.merge_hidden[layer - 1](hidden).unflatten(0, steps)
             cell = torch.cat((ahead.cell, back.cell), 2).flatten(0, 1)

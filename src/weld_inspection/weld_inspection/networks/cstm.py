@@ -75,20 +75,29 @@ class CSTM(nn.Module):
         with torch.no_grad():
             self.from_input.bias[2 * channels : 3 * channels] += FORGET_BIAS
 
-    def step(self, gates: Tensor, lower: Tensor | None, state: State | None) -> State:
+    def gates(self, drive: Tensor, state: State | None) -> tuple[Tensor, ...]:
+        """Returns what the convolutions give to g, i, f and o at one time step, (B, C, h, w) each.
+
+        Args:
+            drive: W * H_t^{l-1} + b, (B, 4C, h, w).
+            state: As of `step`.
+        """
+        if state is not None:
+            drive = drive + self.from_hidden(state.hidden)
+        return drive.chunk(4, dim=1)
+
+    def step(self, drive: Tensor, lower: Tensor | None, state: State | None) -> State:
         """One time step of eq. (1).
 
         Args:
-            gates: W * H_t^{l-1} + b, (B, 4C, h, w).
+            drive: As of `gates`.
             lower: The second half of W_1x1 times C_t^{l-1}, (B, C, h, w); None in a lowest layer.
             state: H_{t-1}^l and C_{t-1}^l; None for zeros, whose terms are left out.
 
         Returns:
             H_t^l and C_t^l.
         """
-        if state is not None:
-            gates = gates + self.from_hidden(state.hidden)
-        g, i, f, o = gates.chunk(4, dim=1)
+        g, i, f, o = self.gates(drive, state)
         memory = lower
         if state is not None:
             if self.peephole is not None:
@@ -116,6 +125,11 @@ class CSTM(nn.Module):
         frames = inputs.shape[:-3]
         return self.from_input(inputs.flatten(0, -4)).unflatten(0, frames)
 
+    def drives(self, drive: Tensor) -> tuple[Tensor, ...]:
+        """Takes what `drive` made of a window apart by time."""
+        # Unbound, not indexed: the gradient of an index is a whole tensor of zeros each time.
+        return drive.unbind(1)
+
     def forward(
         self,
         drive: Tensor,
@@ -140,22 +154,21 @@ class CSTM(nn.Module):
         Returns:
             Hidden states (before any attention) and cells in order of time, and the last state.
         """
-        batch, steps = drive.shape[:2]
-        # Unbound, not indexed: the gradient of an index is a whole tensor of zeros each time.
-        gates = drive.unbind(1)
+        drives = self.drives(drive)
+        steps = len(drives)
         lower: tuple[Tensor | None, ...] = (None,) * steps
         if self.mix_lower is not None:
             mixed = self.mix_lower(lower_cells.flatten(0, 1))
-            lower = mixed.unflatten(0, (batch, steps)).unbind(1)
+            lower = mixed.unflatten(0, lower_cells.shape[:2]).unbind(1)
         maps = None if subtract is None else subtract.unbind(1)
         state = start
-        hidden: list[Tensor] = [drive] * steps
-        cells: list[Tensor] = [drive] * steps
+        states: dict[int, State] = {}
         for t in reversed(range(steps)) if backward else range(steps):
-            state = self.step(gates[t], lower[t], state)
-            hidden[t], cells[t] = state
+            state = states[t] = self.step(drives[t], lower[t], state)
             if add is not None:
                 state = State(state.hidden + add(state.hidden), state.cell)
             elif maps is not None:
                 state = State(state.hidden - maps[t], state.cell)
-        return Sequence(torch.stack(hidden, 1), torch.stack(cells, 1), state)
+        hidden = torch.stack([states[t].hidden for t in range(steps)], 1)
+        cells = torch.stack([states[t].cell for t in range(steps)], 1)
+        return Sequence(hidden, cells, state)

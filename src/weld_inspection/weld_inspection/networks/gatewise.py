@@ -1,0 +1,82 @@
+"""CSTM with a convolution for each gate: the form that inference libraries compute fastest.
+
+Fused gates are one large convolution, which is what training likes. A library that compiles the
+graph ahead would rather have four: what follows a gate is then computed with its convolution, and
+nothing has to be taken apart.
+"""
+
+import copy
+from typing import TypeVar
+
+from torch import Tensor, nn
+
+from weld_inspection.networks.cstm import CSTM, State
+
+GATES = "gifo"  # the order in which CSTM's fused convolutions hold them
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class GatewiseCSTM(CSTM):
+    """Computes what the layer computes that it is made of; not for training."""
+
+    def __init__(self, layer: CSTM) -> None:
+        """Takes over a layer's weights, which are copied."""
+        nn.Module.__init__(self)
+        self.from_input = nn.ModuleDict(split_gates(layer.from_input))  # W_g, W_i, W_f, W_o
+        self.from_hidden = nn.ModuleDict(split_gates(layer.from_hidden))  # U_g, U_i, U_f, U_o
+        self.mix_cell, self.mix_lower = layer.mix_cell, layer.mix_lower
+        self.peephole = layer.peephole
+
+    def drive(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """See CSTM; (..., C, h, w) for each gate."""
+        frames = inputs.shape[:-3]
+        flat = inputs.flatten(0, -4)
+        return tuple(self.from_input[gate](flat).unflatten(0, frames) for gate in GATES)
+
+    def drives(self, drive: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], ...]:
+        """See CSTM."""
+        return tuple(zip(*(part.unbind(1) for part in drive), strict=True))
+
+    def gates(self, drive: tuple[Tensor, ...], state: State | None) -> tuple[Tensor, ...]:
+        """See CSTM."""
+        if state is None:
+            return drive
+        return tuple(
+            part + self.from_hidden[gate](state.hidden)
+            for gate, part in zip(GATES, drive, strict=True)
+        )
+
+
+def gatewise(network: Network) -> Network:
+    """Returns a copy of a network, of the same weights, whose CSTM layers are gatewise."""
+    return replace_layers(network, GatewiseCSTM)
+
+
+def replace_layers(network: Network, form: type[nn.Module]) -> Network:
+    """Returns a copy of a network in which `form` is made of each CSTM layer."""
+    copied = copy.deepcopy(network)
+    for module in list(copied.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is CSTM:
+                setattr(module, name, form(child))
+    return copied
+
+
+def split_gates(fused: nn.Conv2d) -> dict[str, nn.Conv2d]:
+    """Returns a convolution for each gate, of one for all of them."""
+    channels = fused.out_channels // len(GATES)
+    parts = {}
+    for number, gate in enumerate(GATES):
+        rows = slice(number * channels, (number + 1) * channels)
+        part = nn.Conv2d(
+            fused.in_channels,
+            channels,
+            fused.kernel_size,
+            padding=fused.padding,
+            bias=fused.bias is not None,
+        )
+        part.weight = nn.Parameter(fused.weight[rows].detach().clone())
+        if fused.bias is not None:
+            part.bias = nn.Parameter(fused.bias[rows].detach().clone())
+        parts[gate] = part
+    return parts
