@@ -21,11 +21,12 @@ demo: build
 	@source setup.bash && python tools/demo.py $(if $(VIDEO),--video "$(VIDEO)") $(if $(DEVICE),--device "$(DEVICE)")
 
 bench: build
+	@mkdir -p benchmarks/results
 	@source setup.bash && for kind in train engine growth; do \
 	  ros2 run weld_inspection benchmark $$kind --json benchmarks/results/$$kind.json || exit 1; \
 	done
 
 clean:
-	rm -rf .ros .venv build install log demo_output src/*/*.egg-info models/*.openvino_*
+	rm -rf .ros .venv build install log demo_output src/*/*.egg-info models/*.openvino_* models/.*.openvino_*
 	rm -f src/weld_inspection/weld_inspection/*_parameters.py
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -84,6 +84,15 @@ def test_what_cannot_be_inspected(video, model, tmp_path):
     with pytest.raises(InspectionError, match="direction 3 must be 1 or -1"):
         command([str(video), "--out", str(tmp_path / "a"), *common, "--params-file", str(bad)])
     bad.write_text("/**/defect_detector: {ros__parameters: {stride: often}}")
-    with pytest.raises(InspectionError, match="a parameter of the nodes cannot be used"):
+    with pytest.raises(InspectionError, match="parameter stride is 'often'"):
         command([str(video), "--out", str(tmp_path / "a"), *common, "--params-file", str(bad)])
-    assert not (tmp_path / "a").exists()
+    bad.write_text("/**/defect_detector: {ros__parameters: {seam.direction: -1}}")
+    with pytest.raises(InspectionError, match="seam.direction as nested names"):
+        command([str(video), "--out", str(tmp_path / "a"), *common, "--params-file", str(bad)])
+    bad.write_text("defect_detector: {ros__parameters: {threshold: 0.3}}")
+    with pytest.raises(InspectionError, match="has no parameters for the detector"):
+        command([str(video), "--out", str(tmp_path / "a"), *common, "--params-file", str(bad)])
+    bad.write_text("/**/defect_detector: {ros__parameters: {seam: {max_age: .nan}}}")
+    with pytest.raises(InspectionError, match="parameter seam.max_age is nan"):
+        command([str(video), "--out", str(tmp_path / "a"), *common, "--params-file", str(bad)])
+    assert not (tmp_path / "a").exists() and not (tmp_path / "partial").exists()

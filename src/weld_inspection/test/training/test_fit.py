@@ -169,9 +169,16 @@ def test_a_checkpoint_of_another_network(clips, tmp_path):
     fit(config(clips, out))
     with pytest.raises(InspectionError, match="holds another network than unet"):
         fit(config(clips, out, network="unet", epochs=2), resume=True)
+    assert json.loads((out / "training.json").read_text())["network"] == "bi_crrn_e"
     (out / "last.ckpt").write_bytes((out / "last.ckpt").read_bytes()[:1000])
     with pytest.raises(InspectionError, match="last.ckpt is damaged"):
         fit(config(clips, out, epochs=2), resume=True)
+
+
+def test_one_cycle_keeps_its_length(clips, tmp_path):
+    fit(config(clips, tmp_path / "run", schedule="one_cycle", epochs=2))
+    with pytest.raises(InspectionError, match="is over 2 epochs, not 3"):
+        fit(config(clips, tmp_path / "run", schedule="one_cycle", epochs=3), resume=True)
 
 
 def test_a_training_on_crops_learns_too(clips, tmp_path):

@@ -31,6 +31,7 @@ def test_the_command_line_wins_over_the_file(tmp_path):
         ("momentum: 0.9\ndata: a", "unknown training options"),
         ("data: 5", "data is"),
         ("network_options: 7\ndata: a", "network_options is 7"),
+        ("precision: int8\ndata: a", "precision is 'int8'"),
         ("crop: 80\ndata: a", "crop is 80"),
         ("crop: [80]\ndata: a", "crop is"),
         ("crop: [80, 8]\ndata: a", "at least 16 pixels"),

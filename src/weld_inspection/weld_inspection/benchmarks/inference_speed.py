@@ -14,7 +14,12 @@ import torch
 from weld_inspection.benchmarks.gate_by_gate import written_out
 from weld_inspection.evaluation.provenance import provenance
 from weld_inspection.inspection.decision import DecisionSettings
-from weld_inspection.inspection.engine import Backend, InferenceEngine, choose_device
+from weld_inspection.inspection.engine import (
+    Backend,
+    InferenceEngine,
+    choose_device,
+    choose_precision,
+)
 from weld_inspection.inspection.inspector import Inspector
 from weld_inspection.inspection.torch_backend import TorchBackend
 from weld_inspection.inspection.windows import FrameWindows
@@ -50,7 +55,7 @@ def measure_engines(model: Path, *, windows: int = 50, device: str = "auto") -> 
         InspectionError: The model cannot be used.
     """
     device = choose_device(device)
-    candidates = [item for item in CANDIDATES if device == "cpu" or item[1] in ("fp32", "bf16")]
+    candidates = [item for item in CANDIDATES if device == "cpu" or item[0] == "torch"]
     engines = {f"{b} {p}": InferenceEngine(model, device, p, b) for b, p in candidates}
     reference = engines["torch fp32"]
     peer = InferenceEngine(model, device, "fp32")
@@ -114,6 +119,7 @@ def measure_growth(network: str, *, windows: int = 5) -> dict[str, Any]:
     for width, height in ((80, 45), (320, 180)):
         cases[f"{width}x{height}"] = ({"width": width, "height": height}, 0)
     milliseconds = {}
+    device = choose_device("auto")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         for name, (options, stride) in cases.items():
@@ -123,6 +129,8 @@ def measure_growth(network: str, *, windows: int = 5) -> dict[str, Any]:
         detectors = {count: 1000 * _time_detectors(path, count, windows) for count in (1, 2, 4)}
     return {
         "network": network,
+        "device": device,
+        "precision": choose_precision("auto", device),
         "threads": torch.get_num_threads(),
         "milliseconds": milliseconds,
         "detectors": detectors,

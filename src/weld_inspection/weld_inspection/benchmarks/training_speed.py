@@ -1,4 +1,4 @@
-"""How fast a network trains, against eq. (1) written out, and whether its data keep up."""
+"""How fast a network trains, against eq. (1) written out, and how fast its windows come."""
 
 import time
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from weld_inspection.benchmarks.gate_by_gate import written_out
+from weld_inspection.errors import InspectionError
 from weld_inspection.evaluation.provenance import provenance
 from weld_inspection.inspection.engine import choose_device, choose_precision
 from weld_inspection.inspection.torch_backend import normalise
@@ -52,6 +53,8 @@ def measure_training(
     """
     device = choose_device(device)
     precision = choose_precision(precision, device)
+    if precision == "int8":
+        raise InspectionError("nothing is trained in int8: give fp32 or bf16")
     config = NetworkConfig(network, channels=channels)
     torch.manual_seed(0)
     trained = build_network(config)
@@ -107,7 +110,7 @@ def _step(
 
 
 def _load(data: Path, config: NetworkConfig) -> float:
-    """Windows a second that one process reads, cuts out and augments, without a network."""
+    """Windows a second that one process cuts out of decoded clips and augments."""
     windows = WindowDataset(
         data, window=config.window, width=config.width, height=config.height, augment=True
     )

@@ -2,11 +2,14 @@
 
 import argparse
 import time
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from weld_inspection.commands import run_command
 from weld_inspection.errors import InspectionError
 
+DEFAULT_MODEL = "bi_crrn_e"
 EXAMPLES = """examples:
   inspect_bag weld_recordings/20261124_101500_defect --out inspected
   inspect_bag weld.mp4 --out inspected --model bi_crrn_ed_attn --precision int8
@@ -24,11 +27,11 @@ def command(arguments: list[str]) -> int:
     )
     parser.add_argument("recording", type=Path, help="a bag, a video or a folder of images")
     parser.add_argument("--out", type=Path, required=True, help="folder of the new bag")
-    parser.add_argument("--model", default="bi_crrn_e", help="file or shipped model (bi_crrn_e)")
-    parser.add_argument("--backend", default="auto", help="torch, openvino or auto (auto)")
-    parser.add_argument("--precision", default="auto", help="auto, fp32, bf16 or int8 (auto)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     parser.add_argument("--params-file", type=Path, help="parameters of the nodes, as for a launch")
+    parser.add_argument("--model", help="file or name of a shipped model (bi_crrn_e)")
+    parser.add_argument("--backend", help="torch, openvino or auto (auto)")
+    parser.add_argument("--precision", help="auto, fp32, bf16 or int8 (auto)")
+    parser.add_argument("--device", help="auto, cpu or cuda (auto)")
     parser.add_argument("--topic", default="", help="images of a bag that has several")
     parser.add_argument("--namespace", default="/weld", help="of the topics written (/weld)")
     options = parser.parse_args(arguments)
@@ -53,16 +56,21 @@ def command(arguments: list[str]) -> int:
     parameters = OfflineParameters()
     if options.params_file is not None:
         parameters = read_parameters(options.params_file)
+    given = {name: getattr(options, name) for name in ("model", "backend", "precision", "device")}
+    parameters = replace(parameters, **{name: value for name, value in given.items() if value})
     kind = _kind(options.recording)
     recording = open_recording(kind, str(options.recording), topic=options.topic)
     carriage = RecordedCarriage(options.recording) if kind == "bag" else None
     shipped = Path(get_package_share_directory("weld_inspection")) / "models"
     engine = InferenceEngine(
-        find_model(options.model, shipped), options.device, options.precision, options.backend
+        find_model(parameters.model or DEFAULT_MODEL, shipped),
+        parameters.device,
+        parameters.precision,
+        parameters.backend,
     )
     print(f"{engine.info.model_id}, backend {engine.info.reason}")
     began = time.perf_counter()
-    with tqdm(unit="frame", disable=None) as bar:
+    with closing(recording), tqdm(unit="frame", disable=None) as bar:
         summary = inspect_recording(
             recording,
             carriage,

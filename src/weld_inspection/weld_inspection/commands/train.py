@@ -52,7 +52,7 @@ def command(arguments: list[str]) -> int:
     options = vars(parser.parse_args(arguments))
     # Imported here: --help and wrong options answer without loading torch and Lightning.
     from weld_inspection.training.config import DEFAULT_OUT, read_training_config
-    from weld_inspection.training.fit import fit
+    from weld_inspection.training.fit import ProcessGroup, fit
 
     resume = options.pop("resume", False)
     file = options.pop("config", None)
@@ -60,7 +60,9 @@ def command(arguments: list[str]) -> int:
         file = Path(options.get("out", DEFAULT_OUT)) / "training.json"
         if not file.is_file():
             raise InspectionError(f"nothing to resume: there is no {file}")
-    print(f"model: {fit(read_training_config(file, options), resume=resume)}")
+    model = fit(read_training_config(file, options), resume=resume)
+    if ProcessGroup.of_torchrun().rank == 0:
+        print(f"model: {model}")
     return 0
 
 

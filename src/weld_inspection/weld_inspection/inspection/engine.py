@@ -226,7 +226,7 @@ def _make_torch(loaded: Model, device: str, precision: str) -> Backend:
 
 def _make_openvino(path: Path, device: str, precision: str) -> Backend:
     if device != "cpu":
-        raise InspectionError(f"backend 'openvino' runs on 'cpu', not on {device!r}")
+        raise InspectionError(f"openvino runs on 'cpu', not on {device!r}: set device to 'cpu'")
     # Imported here: it takes a part of a second that whoever uses torch need not wait for.
     from weld_inspection.inspection.openvino_backend import OpenVinoBackend
 

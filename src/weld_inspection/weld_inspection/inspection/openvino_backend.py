@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import openvino
 
+from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.openvino_export import JUDGE, LOOK, exported
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}  # of what is not in int8
@@ -39,10 +40,16 @@ class OpenVinoBackend:
             # The other nodes of the system share the cores.
             "ENABLE_CPU_PINNING": False,
         }
-        self._look, self._judge = (
-            core.compile_model(str(folder / name), "CPU", options).create_infer_request()
-            for name in (LOOK, JUDGE)
-        )
+        try:
+            self._look, self._judge = (
+                core.compile_model(str(folder / name), "CPU", options).create_infer_request()
+                for name in (LOOK, JUDGE)
+            )
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise InspectionError(
+                f"OpenVINO cannot compile {folder} ({reason}): remove it, or use backend torch"
+            ) from error
         self._shapes = [port.shape for port in self._look.model_outputs]
 
     def infer(self, window: np.ndarray) -> np.ndarray:

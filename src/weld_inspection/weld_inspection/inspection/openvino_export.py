@@ -37,7 +37,7 @@ CALIBRATION_FRAME_RATE = 20.0  # Hz
 CALIBRATION_DENSITY = 40.0  # defects to a metre
 
 
-def exported(path: Path, kind: str = "float", *, force: bool = False) -> Path:
+def exported(path: Path, kind: str = "float") -> Path:
     """Returns the folder of a model's OpenVINO files, made if they are not there or are of others.
 
     The folder stands beside the weights, or, where nothing can be written there, in the user's
@@ -46,7 +46,6 @@ def exported(path: Path, kind: str = "float", *, force: bool = False) -> Path:
     Args:
         path: Model file.
         kind: "float" for fp32 and bf16, or "int8".
-        force: Make them even if they are there.
 
     Returns:
         Folder with LOOK and JUDGE.
@@ -60,11 +59,11 @@ def exported(path: Path, kind: str = "float", *, force: bool = False) -> Path:
     path = path.resolve()  # beside the weights, not beside a link to them
     mark = f"{file_hash(path)} {FORMAT}" if path.is_file() else ""
     name = f"{path.stem}.openvino_{kind}"
-    folders = [path.parent / name, _cache() / name]
-    if not force:
-        for folder in folders:
-            if mark and _mark(folder) == mark:
-                return folder
+    # In the cache models of any folder meet, and many are called model.safetensors.
+    folders = [path.parent / name, _cache() / f"{name}_{mark.partition(' ')[0]}"]
+    for folder in folders:
+        if mark and _mark(folder) == mark:
+            return folder
     model = load_model(path)
     for folder in folders:
         try:
@@ -75,6 +74,9 @@ def exported(path: Path, kind: str = "float", *, force: bool = False) -> Path:
             continue
         try:
             _write(model, kind, unfinished, mark)
+            unfinished.chmod(0o755)  # mkdtemp's folder is its maker's alone
+            if _mark(folder) == mark:
+                return folder  # another process was faster, and may be reading it
             if folder.exists():
                 shutil.rmtree(folder)
             unfinished.replace(folder)
@@ -138,6 +140,10 @@ def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
     }
     _check(model, converted)
     if kind == "int8":
+        if not any(_is_gate(node) for graph in converted.values() for node in graph.get_ops()):
+            raise InspectionError(
+                f"{config.architecture} has no gates to compute in int8: use bf16 or fp32"
+            )
         windows = list(calibration_windows(config.window, config.width, config.height))
         frames = [frame for window in windows for frame in window]
         samples = {LOOK: frames, JUDGE: _judge_inputs(converted[LOOK], windows)}
@@ -145,7 +151,10 @@ def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
             converted[name] = _quantise(graph, samples[name])
     for name, graph in converted.items():
         graph.set_rt_info(mark, list(MADE_OF))
-        openvino.save_model(graph, str(folder / name), compress_to_fp16=False)
+        try:
+            openvino.save_model(graph, str(folder / name), compress_to_fp16=False)
+        except RuntimeError as error:
+            raise InspectionError(f"OpenVINO cannot write {folder / name}") from error
 
 
 def _convert(module: nn.Module, example: tuple[Tensor, ...]) -> "openvino.Model":  # noqa: F821
@@ -221,11 +230,7 @@ def _quantise(graph: "openvino.Model", samples: list) -> "openvino.Model":  # no
     names = [
         node.get_friendly_name()
         for node in graph.get_ops()
-        if node.get_type_name() != "Constant"
-        and not (
-            node.get_type_name() == "Convolution"
-            and any(f".{module}." in node.get_friendly_name() for module in INT8_MODULES)
-        )
+        if node.get_type_name() != "Constant" and not _is_gate(node)
     ]
     return nncf.quantize(
         graph,
@@ -234,6 +239,12 @@ def _quantise(graph: "openvino.Model", samples: list) -> "openvino.Model":  # no
         subset_size=len(samples),
         ignored_scope=nncf.IgnoredScope(names=names, validate=False),
     )
+
+
+def _is_gate(node: "openvino.Node") -> bool:  # noqa: F821
+    """Whether a node is a convolution of a gate."""
+    name = node.get_friendly_name()
+    return node.get_type_name() == "Convolution" and any(f".{m}." in name for m in INT8_MODULES)
 
 
 def calibration_windows(length: int, width: int, height: int) -> Iterator[np.ndarray]:
@@ -251,15 +262,17 @@ def calibration_windows(length: int, width: int, height: int) -> Iterator[np.nda
 
 def _mark(folder: Path) -> str:
     """What an export says that it was made of; empty where there is none."""
-    if not all((folder / name).is_file() for name in (LOOK, JUDGE)):
-        return ""
     import openvino
 
+    core = openvino.Core()
     try:
-        graph = openvino.Core().read_model(str(folder / JUDGE))
-        return graph.get_rt_info(list(MADE_OF)).astype(str)
-    except RuntimeError:  # cut off, or of another format
+        if not all((folder / name).is_file() for name in (LOOK, JUDGE)):
+            return ""
+        graphs = [core.read_model(str(folder / name)) for name in (LOOK, JUDGE)]
+        marks = {graph.get_rt_info(list(MADE_OF)).astype(str) for graph in graphs}
+    except (RuntimeError, OSError):  # cut off, of another format, or not to be read
         return ""
+    return marks.pop() if len(marks) == 1 else ""
 
 
 def _cache() -> Path:

@@ -1,8 +1,9 @@
 """A recording through the detector's own path, as fast as it goes, into a bag."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from weld_interfaces.msg import CarriageState, DefectReport, DetectorInfo
 
 DECODED_AHEAD = 16  # frames; 44 MB of 1280x720
 NODE_SECTIONS = ("/**/defect_detector", "/**/camera_driver")
+SEAM_DEFAULTS = {**asdict(SeamGeometry()), "max_age": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,13 @@ class OfflineParameters:
 
     Attributes:
         threshold: Probability above which a pixel is defect; 0 for the model's own.
-        pixel_threshold: theta of eq. (9).
+        pixel_threshold: theta of eq. (9); the rest as the detector's YAML describes it.
         min_region_area: Smallest region that is reported, camera pixels.
         stride: Frames from one window to the next; 0 for T.
         max_frame_gap: Longest time between two frames of a window in seconds; 0 for the usual one.
         seam: metres_per_pixel, camera_offset, direction and max_age.
         frame_id: Of the camera driver.
+        model: As the detector's, and so device, precision and backend.
     """
 
     threshold: float = 0.0
@@ -55,6 +58,31 @@ class OfflineParameters:
     max_frame_gap: float = 0.0
     seam: dict[str, Any] = field(default_factory=dict)
     frame_id: str = "weld_camera"
+    model: str = ""
+    device: str = "auto"
+    precision: str = "auto"
+    backend: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Checks the types.
+
+        Raises:
+            InspectionError: A value is of another type than the node's parameter.
+        """
+        given = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        defaults = {name: item.default for name, item in self.__dataclass_fields__.items()}
+        defaults["seam"] = {}
+        if isinstance(self.seam, dict):
+            given |= {f"seam.{name}": value for name, value in self.seam.items()}
+        defaults |= {f"seam.{name}": value for name, value in SEAM_DEFAULTS.items()}
+        for name, value in given.items():
+            if name not in defaults:
+                raise InspectionError(f"there is no parameter {name}")
+            wanted = (int, float) if isinstance(defaults[name], float) else type(defaults[name])
+            number = isinstance(value, (int, float))
+            if not isinstance(value, wanted) or (number and not math.isfinite(value)):
+                kind = type(defaults[name]).__name__
+                raise InspectionError(f"parameter {name} is {value!r}: give a value of type {kind}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +91,7 @@ class OfflineSummary:
 
     Attributes:
         bag: Folder of the bag.
-        frames: Frames read.
+        frames: Frames of the recording, those that could not be decoded included.
         windows: Windows inspected.
         defective: Of those, how many are defective.
         seconds: Time that the frames show.
@@ -85,10 +113,19 @@ def read_parameters(path: Path) -> OfflineParameters:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         found: dict[str, Any] = {}
-        for section in NODE_SECTIONS:
-            found |= values.get(section, {}).get("ros__parameters", {})
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError) as error:
+        sections = [values[name] for name in NODE_SECTIONS if name in values]
+        for section in sections:
+            found |= section["ros__parameters"] or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
         raise InspectionError(f"cannot read parameters from {path}: {error}") from error
+    if not sections:
+        raise InspectionError(
+            f"{path} has no parameters for the detector: they stand under {NODE_SECTIONS[0]}, as "
+            "in config/weld_inspection.yaml"
+        )
+    dotted = sorted(name for name in found if "." in name)
+    if dotted:
+        raise InspectionError(f"{path}: write {dotted[0]} as nested names, not with a dot")
     names = OfflineParameters.__dataclass_fields__
     return OfflineParameters(**{name: value for name, value in found.items() if name in names})
 
@@ -110,7 +147,7 @@ def inspect_recording(
     frames, and a report's latency is 0.
 
     Args:
-        recording: Closed afterwards.
+        recording: Is read to its end; the caller closes it.
         carriage: States of the carriage; None where none are known.
         engine: Runs the network.
         out: The bag's folder; must not be there.
@@ -121,29 +158,28 @@ def inspect_recording(
     Raises:
         InspectionError: The recording is damaged or the bag cannot be written.
     """
-    try:
-        settings = DecisionSettings(
-            parameters.threshold or engine.info.threshold,
-            parameters.pixel_threshold,
-            parameters.min_region_area,
-        )
-        seam = dict(parameters.seam)
-        positions = CarriagePositions(seam.pop("max_age", 1.0))
-        windows = FrameWindows(
-            engine.info.window,
-            stride=parameters.stride or None,
-            max_frame_gap=parameters.max_frame_gap,
-        )
-        geometry = SeamGeometry(**seam)
-    except TypeError as error:
-        raise InspectionError(f"a parameter of the nodes cannot be used: {error}") from error
+    if recording.frame_rate <= 0:
+        raise InspectionError(f"{recording.name} does not say its frame rate")
+    settings = DecisionSettings(
+        parameters.threshold or engine.info.threshold,
+        parameters.pixel_threshold,
+        parameters.min_region_area,
+    )
+    seam = SEAM_DEFAULTS | parameters.seam
+    positions = CarriagePositions(seam.pop("max_age"))
+    windows = FrameWindows(
+        engine.info.window,
+        stride=parameters.stride or None,
+        max_frame_gap=parameters.max_frame_gap,
+    )
+    geometry = SeamGeometry(**seam)
     inspector = Inspector(
         engine, settings=settings, windows=windows, geometry=geometry, carriage=positions
     )
-    writer = _ResultWriter(out, namespace, engine.info.model_id, positions)
     info = to_info(engine.info, settings, stride=windows.stride, active=True)
+    writer = _ResultWriter(out, namespace, engine.info.model_id, positions)
     frames, first_ns, stamp_ns = 0, 0, 0
-    ahead = Prefetch(_images(recording), DECODED_AHEAD, recording.close, "decode")
+    ahead = Prefetch(_images(recording), DECODED_AHEAD, lambda: None, "decode")
     try:
         while (item := ahead.get()) is not None:
             stamp_ns = _stamp(item, frames, recording.frame_rate)
@@ -163,12 +199,12 @@ def inspect_recording(
             for result in inspector.add(item.image, stamp_ns, tag=tag):
                 writer.write(result)
             advance()
-        bag = writer.close()
     except BaseException:
         writer.discard()
         raise
     finally:
         ahead.close()
+    bag = writer.close()
     seconds = (stamp_ns - first_ns) / NANOSECONDS
     return OfflineSummary(bag, frames, writer.reports, writer.defective, seconds)
 
@@ -215,12 +251,16 @@ class _ResultWriter:
         path = self._bag.close({"model_id": self._model_id})
         if path is None:
             raise InspectionError("the recording holds no frame: nothing was written")
-        with suppress(OSError):  # another bag may be in the making there
-            (path.parent / PARTIAL_FOLDER).rmdir()
+        self._tidy()
         return path
 
     def discard(self) -> None:
         self._bag.discard()
+        self._tidy()
+
+    def _tidy(self) -> None:
+        with suppress(OSError):  # another bag may be in the making there
+            (self._bag.path.parent / PARTIAL_FOLDER).rmdir()
 
     def _put(self, topic: str, stamp_ns: int, message: Any) -> None:
         self._bag.write(self._topics[topic].name, stamp_ns, serialize_message(message))

@@ -9,6 +9,7 @@ import yaml
 from weld_inspection.errors import InspectionError
 from weld_inspection.networks.config import MINIMUM_SIZE
 
+PRECISIONS = ("auto", "fp32", "bf16")
 SCHEDULES = ("constant", "one_cycle")
 DEFAULT_OUT = "training_output"
 
@@ -89,6 +90,10 @@ class TrainingConfig:
         ):
             raise InspectionError(
                 f"crop is {self.crop!r}: give width and height of at least {MINIMUM_SIZE} pixels"
+            )
+        if self.precision not in PRECISIONS:
+            raise InspectionError(
+                f"precision is {self.precision!r}: give one of {', '.join(PRECISIONS)}"
             )
         if self.schedule not in SCHEDULES:
             raise InspectionError(

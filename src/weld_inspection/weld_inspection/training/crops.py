@@ -36,7 +36,7 @@ class Crop:
             rng: Where the part's place is drawn from.
 
         Returns:
-            Frames (T, height, width, 3) and masks (T, height, width), contiguous.
+            Frames (T, height, width, 3) and masks (T, height, width), of their own.
         """
         size = (self.height, self.width)
         room = np.array(masks.shape[1:]) - size
@@ -48,4 +48,4 @@ class Crop:
         else:
             top, left = rng.integers(room + 1)
         part = np.s_[:, top : top + self.height, left : left + self.width]
-        return np.ascontiguousarray(frames[part]), np.ascontiguousarray(masks[part])
+        return frames[part].copy(), masks[part].copy()

@@ -29,6 +29,7 @@ from weld_inspection.training.windows import WindowDataset
 
 STEPS_BETWEEN_CHECKPOINTS = 100  # what a kill may cost, in an epoch that is longer
 CHECKPOINT = "last.ckpt"
+CONFIG = "training.json"
 MODEL = "model.safetensors"
 LIGHTNING_LOG = "lightning.pytorch"  # its hints say nothing about this training
 LIGHTNING_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
@@ -42,7 +43,8 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
     optimizer as well, and is read back with torch's restricted unpickler only).
 
     Under torchrun each of its processes calls this and takes its share of the windows; a step is
-    then of `batch_size` windows a process. The first process alone writes.
+    then of `batch_size` windows a process. The first process alone writes. Where the windows do not
+    divide, validation counts a few of them twice. A run is resumed by as many processes.
 
     Args:
         config: The numbers.
@@ -74,6 +76,10 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
     if config.validation:
         validation = _loader(config, config.validation, network.config, group, training=False)
     device = choose_device(config.device)
+    if device == "cuda" and group.local_size > torch.cuda.device_count():
+        raise InspectionError(
+            f"{group.local_size} processes share {torch.cuda.device_count()} GPUs: start one a GPU"
+        )
     checkpoints = [
         ModelCheckpoint(out, save_top_k=0, save_last=True, enable_version_counter=False, **occasion)
         for occasion in (
@@ -98,13 +104,14 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    if group.rank == 0:
-        (out / "training.json").write_text(json.dumps(config.to_dict(), indent=2), encoding="utf-8")
     module = WindowSegmentation(
         network.channels_last(), config, _share_of_sound(config, training.dataset.datasets)
     )
     if checkpoint is not None:
         _check_fits(checkpoint, module)
+        _check_schedule(out, config)
+    if group.rank == 0:  # not earlier: what is refused leaves the run as it is
+        _write_config(out, config)
     trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
     return out / MODEL
 
@@ -234,11 +241,33 @@ def _prepare_folder(out: Path, resume: bool, group: ProcessGroup) -> Path | None
     return None
 
 
+def _check_schedule(out: Path, config: TrainingConfig) -> None:
+    """Raises where a cycle of the learning rate would have to become another one midway."""
+    try:
+        begun = json.loads((out / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InspectionError(f"cannot read {out / CONFIG}: {error}") from error
+    if config.schedule == "one_cycle" and begun["epochs"] != config.epochs:
+        raise InspectionError(
+            f"the one cycle of {out} is over {begun['epochs']} epochs, not {config.epochs}: resume "
+            "with as many, or train on from its model with --start-from"
+        )
+
+
+def _write_config(out: Path, config: TrainingConfig) -> None:
+    """Writes training.json, whole at any time: other processes may be reading it."""
+    unfinished = out / "training.unfinished"
+    unfinished.write_text(json.dumps(config.to_dict(), indent=2), encoding="utf-8")
+    unfinished.replace(out / CONFIG)
+
+
 def _check_fits(checkpoint: Path, module: WindowSegmentation) -> None:
     """Raises where a checkpoint is damaged or holds another network than the run's."""
     try:
         held = torch.load(checkpoint, "cpu", weights_only=True)["state_dict"]
-    except (OSError, RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
+    except OSError as error:
+        raise InspectionError(f"cannot read checkpoint {checkpoint}: {error.strerror}") from error
+    except (RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InspectionError(
             f"checkpoint {checkpoint} is damaged ({reason}): begin anew with another --out"
