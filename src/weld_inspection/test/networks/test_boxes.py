@@ -43,6 +43,18 @@ def test_suppression_keeps_the_best_of_those_alike():
     assert suppress(rows, scores, 0.95, 3).tolist() == [1, 3, 0]
 
 
+def test_align_of_bf16_features_samples_the_same_places():
+    torch.manual_seed(0)
+    features = torch.randn(8, 23, 40).bfloat16().to(memory_format=torch.contiguous_format)
+    places = torch.rand(50, 2) * torch.tensor([30.0, 15.0])
+    rows = torch.cat((places, places + 1 + 7 * torch.rand(50, 2)), 1)
+    wanted = align(features.float(), rows, 7)
+    for _ in range(20):
+        cells = align(features, rows, 7)
+        assert cells.dtype == torch.bfloat16
+        torch.testing.assert_close(cells.float(), wanted, atol=0.02, rtol=0.02)
+
+
 def test_align_samples_a_ramp_where_the_cells_are():
     x = torch.arange(12) + 0.5  # at the centres of the pixels
     ramp = (x[None] + 100 * x[:, None])[None]  # (1, 12, 12)

@@ -87,10 +87,11 @@ def align(features: Tensor, boxes: Tensor, side: int) -> Tensor:
         ),
         3,
     )
+    # In fp32: bf16 is too coarse for places, and torch's sampling in it gives NaN now and then.
     sampled = grid_sample(
-        features[None], grid.reshape(1, -1, samples, 2).to(features.dtype),
+        features[None].float(), grid.reshape(1, -1, samples, 2).float(),
         padding_mode="border", align_corners=False,
-    )  # fmt: skip
+    ).to(features.dtype)  # fmt: skip
     sampled = sampled.reshape(channels, len(boxes), samples, samples).transpose(0, 1)
     return avg_pool2d(sampled, 2)
 
