@@ -9,4 +9,6 @@ ruff format --check .
 if [ $# -gt 0 ]; then
   exec python -m pytest "$@"
 fi
-exec python -m pytest --durations=10 src/weld_inspection/test test
+# The launch tests in a process of their own, in which rclpy does not meet the inference libraries.
+python -m pytest --durations=10 src/weld_inspection/test
+exec python -m pytest --durations=10 test
