@@ -50,6 +50,7 @@ FIELDS = {
         "model_id": "string",
         "architecture": "string",
         "backend": "string",
+        "backend_reason": "string",
         "device": "string",
         "precision": "string",
         "width": "uint32",
