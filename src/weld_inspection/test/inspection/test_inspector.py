@@ -173,3 +173,16 @@ def test_answer_that_is_not_a_number_does_not_pass_for_sound(brightness_engine):
     engine.infer = lambda window: np.full((1, 90, 160), np.nan, np.float32)
     with pytest.raises(InspectionError, match="not a number"):
         Inspector(engine).add(picture(), 0)
+
+
+def test_overlapping_windows_look_at_each_frame_once(brightness_engine):
+    engine = brightness_engine()
+    inspector = Inspector(engine, windows=FrameWindows(10, stride=2))
+    results = run(inspector, [picture((8 * k, 320, 64, 64)) for k in range(20)])
+    assert len(results) == engine.calls == 6 and engine.looked == 20
+    apart = brightness_engine()
+    whole = run(Inspector(apart), [picture((8 * k, 320, 64, 64)) for k in range(20)])
+    assert apart.looked == 0
+    masks = [frame.mask for result in results for frame in result.frames]
+    wanted = [frame.mask for result in whole for frame in result.frames]
+    assert all(map(np.array_equal, masks, wanted)) and len(masks) == len(wanted) == 20

@@ -68,7 +68,7 @@ def test_fastest_model_is_chosen_where_none_keeps_up(folder, monkeypatch, slow, 
 
 def test_real_engine_is_timed_and_inspects(folder):
     engine, why = choose_engine(folder, device="cpu", precision="fp32", frame_rate=0.1)
-    assert "on cpu in fp32" in why
+    assert "on cpu by torch in fp32" in why
     assert isinstance(engine, InferenceEngine)
     image = np.random.default_rng(0).integers(0, 256, (72, 128, 3), np.uint8)
     inspector = Inspector(engine)
