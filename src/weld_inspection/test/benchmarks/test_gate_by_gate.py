@@ -21,12 +21,7 @@ def test_gatewise_layers_compute_the_same(name):
     assert sum(isinstance(module, GatewiseCSTM) for module in form.modules()) >= 4
     frames = torch.randn(5, 3, 18, 24)
     with torch.no_grad():
-        looks = [form.look(frame[None]) for frame in frames]
-        parts = [
-            tuple(torch.stack([look[part][gate] for look in looks], 1) for gate in range(4))
-            for part in range(len(looks[0]))
-        ]
-        judged = form.judge(parts, (18, 24))
+        judged = form.judge([form.look(frame[None]) for frame in frames], (18, 24))
         torch.testing.assert_close(judged, network(frames[None]), rtol=1e-4, atol=1e-4)
 
 

@@ -31,10 +31,11 @@ class BrightnessEngine:
         self.looked += 1
         return frame
 
-    def judge(self, looks: list[np.ndarray]) -> np.ndarray:
-        return self.infer(np.stack(looks))
-
     def infer(self, window: np.ndarray) -> np.ndarray:
+        return self.judge(list(window))
+
+    def judge(self, looks: list[np.ndarray]) -> np.ndarray:
+        window = np.stack(looks)
         self.calls += 1
         assert self.gate.wait(30)
         assert window.shape == (self.info.window, self.info.height, self.info.width, 3)

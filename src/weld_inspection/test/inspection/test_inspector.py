@@ -154,6 +154,25 @@ def test_each_frame_gets_one_mask_whatever_the_stride(brightness_engine, stride,
     assert dropped <= windows.frames_discarded + windows.frames_lost
 
 
+def test_frames_are_looked_at_ahead_of_their_window_and_once(brightness_engine):
+    engine = brightness_engine()
+    inspector = Inspector(engine)
+    for k in range(9):
+        assert inspector.collect(picture(), k * PERIOD) is None
+        if k in (3, 8):
+            while inspector.look_ahead():
+                pass
+    assert engine.looked == 9 and engine.calls == 0
+    assert not inspector.look_ahead() and engine.looked == 9
+    result = inspector.inspect(inspector.collect(picture(), 9 * PERIOD))
+    assert engine.looked == 10 and len(result.frames) == 10
+    # After a gap, what was looked at of the broken window is let go.
+    for k in (10, 11, 12, *range(40, 60)):
+        inspector.collect(picture(), k * PERIOD)
+        inspector.look_ahead()
+    assert len(inspector._looks) <= 10
+
+
 def test_keep_image_hands_the_frame_back(brightness_engine):
     inspector = Inspector(brightness_engine(window=1))
     image = picture()
@@ -170,7 +189,7 @@ def test_windows_of_another_length_are_refused(brightness_engine):
 
 def test_answer_that_is_not_a_number_does_not_pass_for_sound(brightness_engine):
     engine = brightness_engine(window=1)
-    engine.infer = lambda window: np.full((1, 90, 160), np.nan, np.float32)
+    engine.judge = lambda looks: np.full((1, 90, 160), np.nan, np.float32)
     with pytest.raises(InspectionError, match="not a number"):
         Inspector(engine).add(picture(), 0)
 
@@ -182,7 +201,7 @@ def test_overlapping_windows_look_at_each_frame_once(brightness_engine):
     assert len(results) == engine.calls == 6 and engine.looked == 20
     apart = brightness_engine()
     whole = run(Inspector(apart), [picture((8 * k, 320, 64, 64)) for k in range(20)])
-    assert apart.looked == 0
+    assert apart.calls == 2 and apart.looked == 20
     masks = [frame.mask for result in results for frame in result.frames]
     wanted = [frame.mask for result in whole for frame in result.frames]
     assert all(map(np.array_equal, masks, wanted)) and len(masks) == len(wanted) == 20

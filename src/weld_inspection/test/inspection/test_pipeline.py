@@ -81,6 +81,16 @@ def test_results_come_in_order(bench):
     assert b.troubles == []
 
 
+def test_frames_are_looked_at_while_their_window_fills(bench):
+    b = bench()
+    b.submit(image(k) for k in range(3))
+    wait_for(lambda: b.engine.looked == 3)
+    assert b.engine.calls == 0
+    b.submit([image(3)])
+    wait_for(lambda: b.results)
+    assert b.engine.looked == 4
+
+
 def test_slow_engine_loses_whole_windows_oldest_first_and_counts_them(bench):
     b = bench(queue_size=2)
     b.engine.gate.clear()
@@ -132,19 +142,19 @@ def test_what_is_no_image_is_refused_like_a_bad_one(bench):
     assert [f.tag for f in b.results[0].frames] == [0, 1, 2, 3]
 
 
-def test_failing_engine_costs_its_window_only(bench):
+@pytest.mark.parametrize("method", ["look", "judge"])
+def test_failing_engine_costs_its_window_only(bench, monkeypatch, method):
     b = bench()
-    infer = b.engine.infer
 
-    def fail(window):
+    def fail(given):
         raise RuntimeError("out of memory")
 
-    b.engine.infer = fail
+    monkeypatch.setattr(b.engine, method, fail)
     b.submit(image(k) for k in range(4))
     wait_for(lambda: b.statistics.windows_failed == 1)
     assert b.statistics.last_failure == "RuntimeError: out of memory"
     assert b.troubles == [(Trouble.FAILED, "inference failed: RuntimeError: out of memory")]
-    b.engine.infer = infer
+    monkeypatch.undo()
     b.submit(image(k) for k in range(4, 8))
     wait_for(lambda: b.results)
     assert b.results[0].frames_dropped == 4

@@ -111,25 +111,25 @@ def named_weights(layer: CSTM) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("lower_cell", [False, True])
 def test_two_steps_equal_equation_1_in_loops(lower_cell):
     layer = random_cstm(lower_cell)
-    inputs = torch.randn(1, 2, CHANNELS, HEIGHT, WIDTH)
-    lower = torch.randn(1, 2, CHANNELS, HEIGHT, WIDTH) if lower_cell else None
+    inputs = torch.randn(2, 1, CHANNELS, HEIGHT, WIDTH).unbind()
+    lower = torch.randn(2, 1, CHANNELS, HEIGHT, WIDTH).unbind() if lower_cell else None
     start = State(*torch.randn(2, 1, CHANNELS, HEIGHT, WIDTH))
 
     with torch.no_grad():
-        result = layer(layer.drive(inputs), lower, start=start)
+        result = layer(layer.drives(inputs), lower, start=start)
 
     hidden, cell = start.hidden[0].numpy(), start.cell[0].numpy()
     for t in range(2):
         hidden, cell = cstm_step(
             named_weights(layer),
-            inputs[0, t].numpy(),
-            lower[0, t].numpy() if lower_cell else None,
+            inputs[t][0].numpy(),
+            lower[t][0].numpy() if lower_cell else None,
             hidden,
             cell,
         )
-        np.testing.assert_allclose(result.hidden[0, t].numpy(), hidden, atol=1e-5)
-        np.testing.assert_allclose(result.cell[0, t].numpy(), cell, atol=1e-5)
-    assert torch.equal(result.last.hidden, result.hidden[:, -1])
+        np.testing.assert_allclose(result.hidden[t][0].numpy(), hidden, atol=1e-5)
+        np.testing.assert_allclose(result.cell[t][0].numpy(), cell, atol=1e-5)
+    assert torch.equal(result.last.hidden, result.hidden[-1])
 
 
 def test_forget_gate_starts_open_and_peepholes_closed():
@@ -143,36 +143,34 @@ def test_forget_gate_starts_open_and_peepholes_closed():
 
 def test_backward_is_forward_on_reversed_time():
     layer = random_cstm(lower_cell=True)
-    inputs, lower = torch.randn(2, 2, 4, CHANNELS, HEIGHT, WIDTH)
-    backward = layer(layer.drive(inputs), lower, backward=True)
-    forward = layer(layer.drive(inputs.flip(1)), lower.flip(1))
-    torch.testing.assert_close(backward.hidden, forward.hidden.flip(1))
-    torch.testing.assert_close(backward.cell, forward.cell.flip(1))
-    assert torch.equal(backward.last.cell, backward.cell[:, 0])
+    inputs, lower = (part.unbind() for part in torch.randn(2, 4, 2, CHANNELS, HEIGHT, WIDTH))
+    backward = layer(layer.drives(inputs), lower, backward=True)
+    forward = layer(layer.drives(inputs[::-1]), lower[::-1])
+    torch.testing.assert_close(backward.hidden, forward.hidden[::-1])
+    torch.testing.assert_close(backward.cell, forward.cell[::-1])
+    assert torch.equal(backward.last.cell, backward.cell[0])
 
 
 def test_attention_recurs_but_does_not_go_up():
     torch.manual_seed(1)
     layer, attention = random_cstm(lower_cell=False), AttentionMap(CHANNELS, KERNEL)
-    inputs = torch.randn(1, 2, CHANNELS, HEIGHT, WIDTH)
-    drive = layer.drive(inputs)
-    plain, attended = layer(drive), layer(drive, add=attention)
+    drives = layer.drives(torch.randn(2, 1, CHANNELS, HEIGHT, WIDTH).unbind())
+    plain, attended = layer(drives), layer(drives, add=attention)
     # The first step starts from the same zeros; the second one has A_1 added to its state.
-    torch.testing.assert_close(attended.hidden[:, 0], plain.hidden[:, 0])
-    a_1 = attention(plain.hidden[:, 0])
-    second = layer(drive[:, 1:], start=State(plain.hidden[:, 0] + a_1, plain.cell[:, 0]))
-    torch.testing.assert_close(attended.hidden[:, 1], second.hidden[:, 0])
+    torch.testing.assert_close(attended.hidden[0], plain.hidden[0])
+    a_1 = attention(plain.hidden[0])
+    second = layer(drives[1:], start=State(plain.hidden[0] + a_1, plain.cell[0]))
+    torch.testing.assert_close(attended.hidden[1], second.hidden[0])
     torch.testing.assert_close(
-        attended.last.hidden, attended.hidden[:, 1] + attention(attended.hidden[:, 1])
+        attended.last.hidden, attended.hidden[1] + attention(attended.hidden[1])
     )
 
 
 def test_subtracted_attention_recurs_with_the_map_of_its_own_time():
     layer = random_cstm(lower_cell=False)
-    inputs = torch.randn(1, 2, CHANNELS, HEIGHT, WIDTH)
-    maps = torch.randn(1, 2, 1, HEIGHT, WIDTH)
-    drive = layer.drive(inputs)
-    result = layer(drive, backward=True, subtract=maps)
-    last = layer(drive[:, 1:])  # t = 2 runs first and from zeros
-    start = State(last.hidden[:, 0] - maps[:, 1], last.cell[:, 0])
-    torch.testing.assert_close(result.hidden[:, 0], layer(drive[:, :1], start=start).hidden[:, 0])
+    maps = torch.randn(2, 1, 1, HEIGHT, WIDTH).unbind()
+    drives = layer.drives(torch.randn(2, 1, CHANNELS, HEIGHT, WIDTH).unbind())
+    result = layer(drives, backward=True, subtract=maps)
+    last = layer(drives[1:])  # t = 2 runs first and from zeros
+    start = State(last.hidden[0] - maps[1], last.cell[0])
+    torch.testing.assert_close(result.hidden[0], layer(drives[:1], start=start).hidden[0])

@@ -37,7 +37,8 @@ def windows_of(frames, length: int, stride: int) -> dict[tuple[int, int], bytes]
     for stamp, pixels in frames:
         window = collector.add(pixels, stamp, image_width=8, image_height=4)
         if window is not None:
-            found[window.frames[0].stamp_ns, window.frames[-1].stamp_ns] = window.stack().tobytes()
+            seen = b"".join(frame.pixels.tobytes() for frame in window.frames)
+            found[window.frames[0].stamp_ns, window.frames[-1].stamp_ns] = seen
     return found
 
 

@@ -1,11 +1,12 @@
 """Eq. (1) of the paper as it is printed, one convolution a term: the peer of every speed figure."""
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from weld_inspection.networks.cstm import CSTM, AttentionMap, Sequence, State
+from weld_inspection.networks.cstm import CSTM, AttentionMap, LayerOutput, State
 from weld_inspection.networks.gatewise import GATES, replace_layers, split_gates
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -52,32 +53,36 @@ class GateByGate(nn.Module):
         """See CSTM; here nothing is done ahead."""
         return inputs
 
+    def drives(self, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        """See CSTM."""
+        return inputs
+
     def forward(
         self,
-        inputs: Tensor,
-        lower_cells: Tensor | None = None,
+        inputs: Sequence[Tensor],
+        lower_cells: Sequence[Tensor] | None = None,
         *,
         start: State | None = None,
         backward: bool = False,
         add: AttentionMap | None = None,
-        subtract: Tensor | None = None,
-    ) -> Sequence:
+        subtract: Sequence[Tensor] | None = None,
+    ) -> LayerOutput:
         """See CSTM."""
-        steps = inputs.shape[1]
-        zeros = torch.zeros_like(inputs[:, 0])
+        steps = len(inputs)
+        zeros = torch.zeros_like(inputs[0])
         state = start or State(zeros, zeros)
         told: dict[int, State] = {}
         for t in reversed(range(steps)) if backward else range(steps):
-            state = self.step(inputs[:, t], None if self.mix is None else lower_cells[:, t], state)
+            state = self.step(inputs[t], None if self.mix is None else lower_cells[t], state)
             told[t] = state
             if add is not None:
                 state = State(state.hidden + add(state.hidden), state.cell)
             elif subtract is not None:
-                state = State(state.hidden - subtract[:, t], state.cell)
-        hidden, cells = (torch.stack([told[t][part] for t in range(steps)], 1) for part in (0, 1))
-        return Sequence(hidden, cells, state)
+                state = State(state.hidden - subtract[t], state.cell)
+        hidden, cells = zip(*(told[t] for t in range(steps)), strict=True)
+        return LayerOutput(hidden, cells, state)
 
 
 def written_out(network: Network) -> Network:
     """Returns a copy of a network, of the same weights, whose CSTM layers are GateByGate."""
-    return replace_layers(network, GateByGate)
+    return replace_layers(network, CSTM, GateByGate)

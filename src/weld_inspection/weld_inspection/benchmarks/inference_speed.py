@@ -15,7 +15,6 @@ from weld_inspection.benchmarks.gate_by_gate import written_out
 from weld_inspection.evaluation.provenance import provenance
 from weld_inspection.inspection.decision import DecisionSettings
 from weld_inspection.inspection.engine import (
-    Backend,
     InferenceEngine,
     choose_device,
     choose_precision,
@@ -58,11 +57,9 @@ def measure_engines(model: Path, *, windows: int = 50, device: str = "auto") -> 
     candidates = [item for item in CANDIDATES if device == "cpu" or item[0] == "torch"]
     engines = {f"{b} {p}": InferenceEngine(model, device, p, b) for b, p in candidates}
     reference = engines["torch fp32"]
-    peer = InferenceEngine(model, device, "fp32")
-    peer._backend = _written_out(model, device)
-    engines = {PEER: peer} | engines
+    engines = {PEER: _Peer(model, device)} | engines
     inspectors = {
-        name: Inspector(engine, settings=DecisionSettings(engine.info.threshold))
+        name: Inspector(engine, settings=DecisionSettings(reference.info.threshold))
         for name, engine in engines.items()
     }
     times: dict[str, list[float]] = {name: [] for name in engines}
@@ -138,8 +135,19 @@ def measure_growth(network: str, *, windows: int = 5) -> dict[str, Any]:
     }
 
 
-def _written_out(model: Path, device: str) -> Backend:
-    return TorchBackend(written_out(load_model(model).network).eval(), device, "fp32")
+class _Peer:
+    """Eq. (1) written out, as the inspector takes an engine: a window at once, nothing ahead."""
+
+    def __init__(self, model: Path, device: str) -> None:
+        loaded = load_model(model)
+        self.info = loaded.config
+        self._backend = TorchBackend(written_out(loaded.network).eval(), device, "fp32")
+
+    def look(self, frame: np.ndarray) -> np.ndarray:
+        return frame
+
+    def judge(self, looks: list[np.ndarray]) -> np.ndarray:
+        return self._backend.infer(np.stack(looks))
 
 
 def _camera_windows(length: int, count: int) -> Iterator[list[tuple[np.ndarray, int]]]:

@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -20,6 +21,7 @@ class BoundedQueue(Generic[T]):
         self._items: deque[T] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._stirred = False
 
     def put(self, item: T) -> T | None:
         """Adds an item; never waits.
@@ -36,11 +38,29 @@ class BoundedQueue(Generic[T]):
             self._changed.notify()
             return dropped
 
-    def get(self) -> T | None:
-        """Waits for the oldest item; None once the queue is closed."""
+    def get(self, meanwhile: Callable[[], bool] = lambda: False) -> T | None:
+        """Waits for the oldest item; None once the queue is closed.
+
+        Args:
+            meanwhile: Does a piece of other work while there is no item; returns whether there is
+                more of it. Called again when `stir` tells of some.
+        """
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._items or self._closed or self._stirred)
+                if self._closed:
+                    return None
+                if self._items:
+                    return self._items.popleft()
+                self._stirred = False
+            if meanwhile():
+                self.stir()
+
+    def stir(self) -> None:
+        """Tells whoever waits in `get` that there is other work."""
         with self._changed:
-            self._changed.wait_for(lambda: self._items or self._closed)
-            return None if self._closed else self._items.popleft()
+            self._stirred = True
+            self._changed.notify()
 
     def close(self) -> None:
         """Throws away what is held and lets every waiting thread go."""

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -24,14 +24,23 @@ class Engine(Protocol):
     def info(self) -> Any:
         """Tells at least `width`, `height` and `window` of the network's input."""
 
-    def infer(self, window: np.ndarray) -> np.ndarray:
-        """(T, H, W, 3) uint8 RGB to (T, H, W) float32 defect probabilities."""
-
     def look(self, frame: np.ndarray) -> Any:
-        """What can be done of one frame; asked for only where windows overlap."""
+        """(H, W, 3) uint8 RGB to what `judge` takes of it."""
 
     def judge(self, looks: Sequence[Any]) -> np.ndarray:
-        """The rest of `infer`, of `look`'s answers to the window's frames."""
+        """What T frames look like to (T, H, W) float32 defect probabilities."""
+
+
+class Look(NamedTuple):
+    """What the engine made of a frame by itself.
+
+    Attributes:
+        look: For the engine's `judge`.
+        seconds: How long it took.
+    """
+
+    look: Any
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +83,7 @@ class WindowResult:
             largest first.
         frames_dropped: Frames since the last result's last frame that are in no result: lost
             before they came, broken off with their window, or in windows that were dropped.
-        inference_time: Time of the network in seconds.
+        inference_time: Time of the network in seconds, of frames looked at ahead too.
         tag: What was given with the window's last frame.
         image_width: Width of the camera's image in pixels.
         image_height: Height of the camera's image in pixels.
@@ -100,7 +109,8 @@ class Inspector:
     """Ties windows, network, decision, regions and tracks together.
 
     Offline, `add` does it all. Live, one thread calls `collect` and another `inspect`, so that
-    frames go on being collected while the network works.
+    frames go on being collected while the network works; between windows, `look_ahead` does what
+    can be done of frames whose window is not full yet.
 
     Attributes:
         settings: The decision's thresholds; may be replaced at any time and holds from the next
@@ -142,7 +152,9 @@ class Inspector:
         self._tracks = DefectTracks(self._geometry)
         self._last_number = 0  # of the newest frame that has its mask
         self._frames_lost = 0  # until that frame
-        self._looks: dict[int, Any] = {}  # the engine's at the last window's frames, by number
+        # Frames since the last window, and what the engine made of frames so far, by number.
+        self._waiting: deque[WindowFrame] = deque(maxlen=self.windows.length)
+        self._looks: dict[int, Look] = {}
         self._recent: deque[InspectedFrame] = deque(maxlen=self.windows.length)
 
     def add(
@@ -185,7 +197,7 @@ class Inspector:
         """
         info = self._engine.info
         height, width = image.shape[:2]
-        return self.windows.add(
+        window = self.windows.add(
             resize_frame(image, info.width, info.height),
             stamp_ns,
             image_width=width,
@@ -194,6 +206,26 @@ class Inspector:
             tag=tag,
             image=image if keep_image else None,
         )
+        if window is not None:
+            self._waiting.clear()  # `inspect` looks at what is left of them
+        elif self.windows.newest is not None:
+            self._waiting.append(self.windows.newest)
+        return window
+
+    def look_ahead(self) -> bool:
+        """Looks at a frame whose window is not full yet, so that less is to do when it is.
+
+        Returns:
+            Whether more such frames wait.
+        """
+        try:
+            frame = self._waiting.popleft()
+        except IndexError:
+            return False
+        self._look(frame)
+        oldest = frame.number - self.windows.length  # in no window that is still to come
+        self._looks = {number: look for number, look in self._looks.items() if number > oldest}
+        return bool(self._waiting)
 
     def inspect(self, window: FrameWindow) -> WindowResult:
         """Inspects a window. Windows may be left out but must come in order.
@@ -209,9 +241,20 @@ class Inspector:
                 for a sound one.
         """
         settings = self.settings
+        looks = [self._look(frame) for frame in window.frames]
+        self._looks = {
+            number: look
+            for number, look in self._looks.items()
+            if number >= window.frames[0].number
+        }
         began = time.perf_counter()
-        probabilities = self._infer(window)
+        probabilities = self._engine.judge([look for look, _ in looks])
         inference_time = time.perf_counter() - began
+        inference_time += sum(
+            look.seconds
+            for frame, look in zip(window.frames, looks, strict=True)
+            if frame.number > self._last_number
+        )
         if not np.isfinite(probabilities).all():
             raise InspectionError("the network's answer is not a number: use another model file")
         decision = decide(probabilities, settings)
@@ -244,17 +287,13 @@ class Inspector:
             image_height=window.image_height,
         )
 
-    def _infer(self, window: FrameWindow) -> np.ndarray:
-        """Runs the network; where windows overlap, what it does of single frames once a frame."""
-        if self.windows.stride == self.windows.length:
-            return self._engine.infer(window.stack())
-        self._looks = {
-            frame.number: self._looks[frame.number]
-            if frame.number in self._looks
-            else self._engine.look(frame.pixels)
-            for frame in window.frames
-        }
-        return self._engine.judge(list(self._looks.values()))
+    def _look(self, frame: WindowFrame) -> Look:
+        """What the engine makes of a frame by itself, asked of it once a frame."""
+        if frame.number not in self._looks:
+            began = time.perf_counter()
+            look = self._engine.look(frame.pixels)
+            self._looks[frame.number] = Look(look, time.perf_counter() - began)
+        return self._looks[frame.number]
 
     def _inspect_frame(
         self,

@@ -15,14 +15,16 @@ from torch import Tensor, nn
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.preprocessing import resize_frame
 from weld_inspection.inspection.torch_backend import TorchBackend, normalise
-from weld_inspection.networks.gatewise import gatewise
+from weld_inspection.networks.gatewise import gatewise, replace_layers
 from weld_inspection.networks.segmentation_network import DEFECT_LOGIT, SegmentationNetwork
+from weld_inspection.networks.spatial import SpatialDecoder
+from weld_inspection.networks.subpixel import SubpixelDecoder
 from weld_inspection.networks.weights import Model, file_hash, load_model
 from weld_inspection.simulation.weld import SimulatedWeld
 
 TRIED_WINDOWS = 2
 LARGEST_DIFFERENCE = 1e-3  # of a probability, in fp32
-FORMAT = "2"  # one more whenever the files' layout changes
+FORMAT = "3"  # one more whenever the files' layout changes
 KINDS = ("float", "int8")
 LOOK, JUDGE = "look.xml", "judge.xml"
 MADE_OF = ("weld_inspection", "weights")  # where a file says which weights it was made of
@@ -111,24 +113,26 @@ class Judge(nn.Module):
     """The looks at T frames, frame by frame, to defect probabilities (T, H, W)."""
 
     def __init__(self, network: SegmentationNetwork, sizes: Sequence[int]) -> None:
-        """Wraps a network; `sizes` are the numbers of tensors in the parts of a look."""
+        """Wraps a network; `sizes` are the numbers of tensors in the parts of a frame's look."""
         super().__init__()
         self.network, self.sizes = network, sizes
         self.size = (network.config.height, network.config.width)
 
     def forward(self, *looks: Tensor) -> Tensor:
         """Returns the probabilities of one window."""
-        count = sum(self.sizes)
-        stacked = iter([torch.stack(looks[part::count], 1) for part in range(count)])
-        windows = [tuple(islice(stacked, size)) for size in self.sizes]
-        windows = [part if len(part) > 1 else part[0] for part in windows]
-        return torch.sigmoid(self.network.judge(windows, self.size)[0, :, DEFECT_LOGIT])
+        tensors = iter(looks)
+        frames = []
+        for _ in range(len(looks) // sum(self.sizes)):
+            parts = [tuple(islice(tensors, size)) for size in self.sizes]
+            frames.append([part if len(part) > 1 else part[0] for part in parts])
+        return torch.sigmoid(self.network.judge(frames, self.size)[0, :, DEFECT_LOGIT])
 
 
 def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
     import openvino
 
-    network, config = gatewise(model.network).eval(), model.config
+    network = replace_layers(gatewise(model.network), SpatialDecoder, SubpixelDecoder).eval()
+    config = model.config
     look = Look(network)
     frame = torch.zeros(config.height, config.width, 3, dtype=torch.uint8)
     with torch.inference_mode():

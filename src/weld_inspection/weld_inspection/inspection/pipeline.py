@@ -31,8 +31,8 @@ class InspectionPipeline(Generic[Message]):
     """Takes images without ever making the giver wait, and gives results as they come.
 
     The first thread reads and resizes each image as it comes and collects windows, the second runs
-    the network. Where the network falls behind, whole windows are dropped, oldest first: the wait
-    of a window is bounded by `queue_size` inferences.
+    the network, on single frames as they come where it is not behind. Where it falls behind, whole
+    windows are dropped, oldest first: the wait of a window is bounded by `queue_size` inferences.
     """
 
     def __init__(
@@ -109,14 +109,16 @@ class InspectionPipeline(Generic[Message]):
                 self._statistics.last_refusal = reason
                 self._on_trouble(Trouble.REFUSED, f"image refused: {reason}")
                 continue
-            if window is not None and self._windows.put(window) is not None:
+            if window is None:
+                self._windows.stir()
+            elif self._windows.put(window) is not None:
                 self._statistics.windows_dropped += 1
                 sentence = "inference falls behind: the oldest window was dropped"
                 self._on_trouble(Trouble.DROPPED, sentence)
 
     def _infer(self) -> None:
         """Second thread: windows to results."""
-        while (window := self._windows.get()) is not None:
+        while (window := self._windows.get(meanwhile=self._look_ahead)) is not None:
             try:
                 result = self._inspector.inspect(window)
                 self._statistics.windows_inspected += 1
@@ -128,6 +130,13 @@ class InspectionPipeline(Generic[Message]):
                 self._statistics.last_failure = _name(error)
                 sentence = f"inference failed: {self._statistics.last_failure}"
                 self._on_trouble(Trouble.FAILED, sentence)
+
+    def _look_ahead(self) -> bool:
+        """Second thread, between windows: what can be done of a window's first frames."""
+        try:
+            return self._inspector.look_ahead()
+        except Exception:  # the frame's window will fail by it too, and is counted then
+            return False
 
 
 def _name(error: Exception) -> str:

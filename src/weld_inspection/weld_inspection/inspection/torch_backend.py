@@ -42,8 +42,7 @@ class TorchBackend:
     def judge(self, looks: Sequence[list[Tensor]]) -> np.ndarray:
         """See InferenceEngine."""
         with torch.inference_mode():
-            parts = [torch.cat(part).unsqueeze(0) for part in zip(*looks, strict=True)]
-            return self._probabilities(self._network.judge(parts, self._size))
+            return self._probabilities(self._network.judge(looks, self._size))
 
     def _frames(self, frames: np.ndarray) -> Tensor:
         pixels = torch.from_numpy(frames).to(self._device).permute(0, 3, 1, 2)

@@ -72,10 +72,6 @@ class FrameWindow:
     image_height: int
     frames_lost: int
 
-    def stack(self) -> np.ndarray:
-        """Returns the frames as one array, (T, H, W, 3) uint8 RGB."""
-        return np.stack([frame.pixels for frame in self.frames])
-
 
 class FrameWindows:
     """Collects frames into windows of T, a new one every `stride` frames.
@@ -139,6 +135,11 @@ class FrameWindows:
         self.frames_discarded = 0
         self.frames_repeated = 0
         self.restarts: Counter[Restart] = Counter()
+
+    @property
+    def newest(self) -> WindowFrame | None:
+        """The newest frame of the window that is not full yet; None before the first."""
+        return self._frames[-1] if self._frames else None
 
     @property
     def period_ns(self) -> float | None:

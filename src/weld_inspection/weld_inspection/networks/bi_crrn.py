@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from weld_inspection.networks.config import NetworkConfig
+from weld_inspection.networks.cstm import at_once
 from weld_inspection.networks.window_network import WindowNetwork
 
 
@@ -18,19 +19,29 @@ class BiCrrn(WindowNetwork):
         super().__init__(config)
         self.top = self._merge()  # W_1x1, C x 2C
 
-    def temporal(self, looks: Sequence[Tensor]) -> Tensor:
+    def temporal(self, looks: Sequence[Sequence[Tensor]]) -> Sequence[Tensor]:
         """See WindowNetwork."""
-        both = torch.cat(self.directions(*looks), 2)  # (B, T, 2 C, h, w)
-        return self.top(both.flatten(0, 1)).unflatten(0, both.shape[:2])
+        return merge(self.top, *self.directions(*zip(*looks, strict=True)))
 
     @abstractmethod
-    def directions(self, forward: Tensor, backward: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the top hidden states of both directions, each (B, T, C, h, w).
+    def directions(
+        self, forward: Sequence[Tensor], backward: Sequence[Tensor]
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Returns the top hidden states of both directions, (B, C, h, w) for t = 1..T.
 
         Args:
-            forward: What the lowest forward layer makes of the features, (B, T, 4 C, h, w).
+            forward: What the lowest forward layer makes of the features, (B, 4 C, h, w) for
+                t = 1..T.
             backward: The same of the lowest backward layer.
         """
 
     def _merge(self) -> nn.Conv2d:
         return nn.Conv2d(2 * self.config.channels, self.config.channels, 1, bias=False)
+
+
+def merge(
+    convolution: nn.Conv2d, forward: Sequence[Tensor], backward: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """W_1x1 of both directions' states: (B, C, h, w) for t = 1..T of twice as many."""
+    pairs = zip(forward, backward, strict=True)
+    return at_once(convolution, [torch.cat(pair, 1) for pair in pairs])

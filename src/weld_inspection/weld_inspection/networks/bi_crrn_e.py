@@ -1,9 +1,10 @@
 """bi-CRRN-E, eq. (2) and (3): an ST-Encoder whose directions are fully connected at each time."""
 
-import torch
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
-from weld_inspection.networks.bi_crrn import BiCrrn
+from weld_inspection.networks.bi_crrn import BiCrrn, merge
 from weld_inspection.networks.config import NetworkConfig
 
 
@@ -27,19 +28,18 @@ class BiCrrnE(BiCrrn):
         """See WindowNetwork."""
         return [layers[0].drive(features) for layers in (self.forward_layers, self.backward_layers)]
 
-    def directions(self, forward: Tensor, backward: Tensor) -> tuple[Tensor, Tensor]:
+    def directions(
+        self, forward: Sequence[Tensor], backward: Sequence[Tensor]
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         """See BiCrrn."""
         adds = list(zip(self.forward_attention, self.backward_attention, strict=True))
         ahead = self.forward_layers[0](forward, add=adds[0][0])
         back = self.backward_layers[0](backward, backward=True, add=adds[0][1])
         for layer in range(1, self.config.layers):
-            steps = ahead.hidden.shape[:2]
-            hidden = torch.cat((ahead.hidden, back.hidden), 2).flatten(0, 1)
-            inputs = self.merge_hidden[layer - 1](hidden).unflatten(0, steps)
-            cell = torch.cat((ahead.cell, back.cell), 2).flatten(0, 1)
-            cells = self.merge_cell[layer - 1](cell).unflatten(0, steps)
+            inputs = merge(self.merge_hidden[layer - 1], ahead.hidden, back.hidden)
+            cells = merge(self.merge_cell[layer - 1], ahead.cell, back.cell)
             upper = self.forward_layers[layer]
-            ahead = upper(upper.drive(inputs), cells, add=adds[layer][0])
+            ahead = upper(upper.drives(inputs), cells, add=adds[layer][0])
             upper = self.backward_layers[layer]
-            back = upper(upper.drive(inputs), cells, backward=True, add=adds[layer][1])
+            back = upper(upper.drives(inputs), cells, backward=True, add=adds[layer][1])
         return ahead.hidden, back.hidden

@@ -1,5 +1,7 @@
 """bi-CRRN-ED, eq. (4) to (7): an ST-Encoder and an ST-Decoder in each direction of time."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from weld_inspection.networks.bi_crrn import BiCrrn
@@ -28,6 +30,8 @@ class BiCrrnEd(BiCrrn):
         """See WindowNetwork."""
         return [self.forward_stack.drive(features), self.backward_stack.drive(features)]
 
-    def directions(self, forward: Tensor, backward: Tensor) -> tuple[Tensor, Tensor]:
+    def directions(
+        self, forward: Sequence[Tensor], backward: Sequence[Tensor]
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         """See BiCrrn."""
         return self.forward_stack(forward), self.backward_stack(backward)

@@ -33,13 +33,13 @@ class Cnn3d(WindowNetwork):
         self.encoder_norms = nn.ModuleList(nn.BatchNorm3d(channels) for _ in layers)
         self.decoder_norms = nn.ModuleList(nn.BatchNorm3d(channels) for _ in layers)
 
-    def temporal(self, looks: Sequence[Tensor]) -> Tensor:
+    def temporal(self, looks: Sequence[Sequence[Tensor]]) -> Sequence[Tensor]:
         """See WindowNetwork."""
-        hidden = looks[0].transpose(1, 2)  # (B, C, T, h, w)
+        hidden = torch.stack([features for (features,) in looks], 2)  # (B, C, T, h, w)
         sizes = []
         for convolution, norm in zip(self.encoder, self.encoder_norms, strict=True):
             sizes.append(list(hidden.shape[2:]))
             hidden = torch.relu(norm(convolution(hidden)))
         for convolution, norm in zip(self.decoder, self.decoder_norms, strict=True):
             hidden = torch.relu(norm(convolution(hidden, output_size=sizes.pop())))
-        return hidden.transpose(1, 2)
+        return hidden.unbind(2)

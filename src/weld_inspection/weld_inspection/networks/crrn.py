@@ -39,6 +39,6 @@ class Crrn(WindowNetwork):
         """See WindowNetwork."""
         return [self.stack.drive(features)]
 
-    def temporal(self, looks: Sequence[Tensor]) -> Tensor:
+    def temporal(self, looks: Sequence[Sequence[Tensor]]) -> Sequence[Tensor]:
         """See WindowNetwork."""
-        return self.stack(looks[0])
+        return self.stack([drive for (drive,) in looks])

@@ -1,5 +1,6 @@
 """Convolutional spatio-temporal memory (CSTM), eq. (1) of the paper, run over a window."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,18 +16,31 @@ class State(NamedTuple):
     cell: Tensor
 
 
-class Sequence(NamedTuple):
+class LayerOutput(NamedTuple):
     """What a CSTM layer gives for a window, in order of time whatever the direction.
 
     Attributes:
-        hidden: H_t, (B, T, C, h, w).
-        cell: C_t, (B, T, C, h, w).
+        hidden: H_t for t = 1..T, (B, C, h, w) each.
+        cell: C_t for t = 1..T, (B, C, h, w) each.
         last: The state that would recur into the step after the last one run.
     """
 
-    hidden: Tensor
-    cell: Tensor
+    hidden: tuple[Tensor, ...]
+    cell: tuple[Tensor, ...]
     last: State
+
+
+def at_once(work: Callable[[Tensor], Tensor], frames: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Does what is done to each frame by itself to all T of them in one call.
+
+    Args:
+        work: From (N, C, h, w) to (N, K, h, w).
+        frames: T tensors (B, C, h, w).
+
+    Returns:
+        T tensors (B, K, h, w).
+    """
+    return work(torch.cat(tuple(frames))).chunk(len(frames))
 
 
 class AttentionMap(nn.Module):
@@ -117,58 +131,60 @@ class CSTM(nn.Module):
         """Does what does not depend on the step before: W * H_t^{l-1} + b.
 
         Args:
-            inputs: H_t^{l-1}, (..., C, h, w), of any frames.
+            inputs: H_t^{l-1}, (N, C, h, w), of any frames.
 
         Returns:
-            (..., 4C, h, w), for `forward`.
+            (N, 4C, h, w).
         """
-        frames = inputs.shape[:-3]
-        return self.from_input(inputs.flatten(0, -4)).unflatten(0, frames)
+        return self.from_input(inputs)
 
-    def drives(self, drive: Tensor) -> tuple[Tensor, ...]:
-        """Takes what `drive` made of a window apart by time."""
-        # Unbound, not indexed: the gradient of an index is a whole tensor of zeros each time.
-        return drive.unbind(1)
+    def drives(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Does the same for a window, for `forward`.
+
+        Args:
+            inputs: H_t^{l-1} for t = 1..T, (B, C, h, w) each.
+
+        Returns:
+            T tensors (B, 4C, h, w).
+        """
+        return at_once(self.drive, inputs)
 
     def forward(
         self,
-        drive: Tensor,
-        lower_cells: Tensor | None = None,
+        drives: Sequence[Tensor],
+        lower_cells: Sequence[Tensor] | None = None,
         *,
         start: State | None = None,
         backward: bool = False,
         add: AttentionMap | None = None,
-        subtract: Tensor | None = None,
-    ) -> Sequence:
+        subtract: Sequence[Tensor] | None = None,
+    ) -> LayerOutput:
         """Runs the layer over a window.
 
         Args:
-            drive: What `drive` makes of the inputs for t = 1..T, (B, T, 4C, h, w).
-            lower_cells: C_t^{l-1} for t = 1..T, (B, T, C, h, w); exactly where `lower_cell` is on.
+            drives: What `drive` makes of the inputs for t = 1..T, (B, 4C, h, w) each.
+            lower_cells: C_t^{l-1} for t = 1..T, (B, C, h, w) each; exactly where `lower_cell` is
+                on.
             start: State before the first step; zeros if None.
             backward: Run t = T..1 instead of 1..T.
             add: ST-Attention of an encoder: the state that recurs is H_t + A_t.
-            subtract: ST-Attention of a decoder: A_t for t = 1..T, (B, T, 1, h, w); the state that
-                recurs is H_t - A_t.
+            subtract: ST-Attention of a decoder: A_t for t = 1..T, (B, 1, h, w) each; the state
+                that recurs is H_t - A_t.
 
         Returns:
             Hidden states (before any attention) and cells in order of time, and the last state.
         """
-        drives = self.drives(drive)
         steps = len(drives)
         lower: tuple[Tensor | None, ...] = (None,) * steps
         if self.mix_lower is not None:
-            mixed = self.mix_lower(lower_cells.flatten(0, 1))
-            lower = mixed.unflatten(0, lower_cells.shape[:2]).unbind(1)
-        maps = None if subtract is None else subtract.unbind(1)
+            lower = at_once(self.mix_lower, lower_cells)
         state = start
         states: dict[int, State] = {}
         for t in reversed(range(steps)) if backward else range(steps):
             state = states[t] = self.step(drives[t], lower[t], state)
             if add is not None:
                 state = State(state.hidden + add(state.hidden), state.cell)
-            elif maps is not None:
-                state = State(state.hidden - maps[t], state.cell)
-        hidden = torch.stack([states[t].hidden for t in range(steps)], 1)
-        cells = torch.stack([states[t].cell for t in range(steps)], 1)
-        return Sequence(hidden, cells, state)
+            elif subtract is not None:
+                state = State(state.hidden - subtract[t], state.cell)
+        hidden, cells = zip(*(states[t] for t in range(steps)), strict=True)
+        return LayerOutput(hidden, cells, state)

@@ -1,8 +1,10 @@
 """An ST-Encoder and the ST-Decoder that undoes it, in one direction of time, eq. (4) to (7)."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
-from weld_inspection.networks.cstm import AttentionMap
+from weld_inspection.networks.cstm import at_once
 
 
 class EncoderDecoder(nn.Module):
@@ -35,37 +37,38 @@ class EncoderDecoder(nn.Module):
         """Returns what the lowest layer makes of frames' features, see CSTM."""
         return self.encoder[0].drive(features)
 
-    def forward(self, drive: Tensor) -> Tensor:
-        """Returns the decoder's top hidden states (B, T, C, h, w) of `drive`'s (B, T, 4C, h, w)."""
+    def forward(self, drives: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Returns the decoder's top hidden states.
+
+        Args:
+            drives: What `drive` gave for t = 1..T, (B, 4C, h, w) each.
+
+        Returns:
+            (B, C, h, w) for t = 1..T.
+        """
         encoded = []
         for layer, attention in zip(self.encoder, self.attention, strict=True):
             options = {"backward": self.backward, "add": attention}
             if encoded:
                 below = encoded[-1]
-                sequence = layer(layer.drive(below.hidden), below.cell, **options)
+                sequence = layer(layer.drives(below.hidden), below.cell, **options)
             else:
-                sequence = layer(drive, **options)
+                sequence = layer(drives, **options)
             encoded.append(sequence)
         inputs = encoded[-1].hidden
 
         if self.decoder_input == "zeros":
-            # No constant: OpenVINO writes results of later steps over one.
-            inputs = 0.0 * inputs
+            # No constants: OpenVINO writes results of later steps over one.
+            inputs = [0.0 * hidden for hidden in inputs]
         cells = None
         for layer, attention, sequence in zip(self.decoder, self.attention, encoded, strict=True):
             decoded = layer(
-                layer.drive(inputs),
+                layer.drives(inputs),
                 cells,
                 start=sequence.last,
                 backward=not self.backward,
-                subtract=_maps(attention, sequence.hidden),
+                # A_t of eq. (7)
+                subtract=None if attention is None else at_once(attention, sequence.hidden),
             )
             inputs, cells = decoded.hidden, decoded.cell
         return inputs
-
-
-def _maps(attention: AttentionMap | None, hidden: Tensor) -> Tensor | None:
-    """A_t of eq. (7) for all T, (B, T, 1, h, w)."""
-    if attention is None:
-        return None
-    return attention(hidden.flatten(0, 1)).unflatten(0, hidden.shape[:2])

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from weld_inspection.networks.segmentation_network import SegmentationNetwork
@@ -19,9 +20,9 @@ class FrameNetwork(SegmentationNetwork):
         """See SegmentationNetwork: all there is to do."""
         return [self.segment(frames)]
 
-    def judge(self, looks: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    def judge(self, looks: Sequence[Sequence[Tensor]], size: tuple[int, int]) -> Tensor:
         """See SegmentationNetwork."""
-        return looks[0]
+        return torch.stack([logits for (logits,) in looks], 1)
 
     @abstractmethod
     def segment(self, frames: Tensor) -> Tensor:

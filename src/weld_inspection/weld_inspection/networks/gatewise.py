@@ -6,6 +6,7 @@ nothing has to be taken apart.
 """
 
 import copy
+from collections.abc import Sequence
 from typing import TypeVar
 
 from torch import Tensor, nn
@@ -28,14 +29,12 @@ class GatewiseCSTM(CSTM):
         self.peephole = layer.peephole
 
     def drive(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """See CSTM; (..., C, h, w) for each gate."""
-        frames = inputs.shape[:-3]
-        flat = inputs.flatten(0, -4)
-        return tuple(self.from_input[gate](flat).unflatten(0, frames) for gate in GATES)
+        """See CSTM; (N, C, h, w) for each gate."""
+        return tuple(self.from_input[gate](inputs) for gate in GATES)
 
-    def drives(self, drive: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], ...]:
-        """See CSTM."""
-        return tuple(zip(*(part.unbind(1) for part in drive), strict=True))
+    def drives(self, inputs: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], ...]:
+        """See CSTM; frame by frame, for putting them together and apart again costs more."""
+        return tuple(self.drive(frame) for frame in inputs)
 
     def gates(self, drive: tuple[Tensor, ...], state: State | None) -> tuple[Tensor, ...]:
         """See CSTM."""
@@ -49,15 +48,15 @@ class GatewiseCSTM(CSTM):
 
 def gatewise(network: Network) -> Network:
     """Returns a copy of a network, of the same weights, whose CSTM layers are gatewise."""
-    return replace_layers(network, GatewiseCSTM)
+    return replace_layers(network, CSTM, GatewiseCSTM)
 
 
-def replace_layers(network: Network, form: type[nn.Module]) -> Network:
-    """Returns a copy of a network in which `form` is made of each CSTM layer."""
+def replace_layers(network: Network, kind: type[nn.Module], form: type[nn.Module]) -> Network:
+    """Returns a copy of a network in which a `form` is made of each layer that is a `kind`."""
     copied = copy.deepcopy(network)
     for module in list(copied.modules()):
         for name, child in list(module.named_children()):
-            if type(child) is CSTM:
+            if type(child) is kind:
                 setattr(module, name, form(child))
     return copied
 

@@ -53,17 +53,17 @@ class SegmentationNetwork(nn.Module, ABC):
         """
         return [frames]
 
-    def judge(self, looks: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    def judge(self, looks: Sequence[Sequence[Tensor]], size: tuple[int, int]) -> Tensor:
         """Does the rest: `judge` of `look` is `forward`.
 
         Args:
-            looks: What `look` gave for the frames of windows, (B, T, ...) each.
+            looks: What `look` gave for frame t = 1..T of B windows, tensors (B, ...).
             size: H and W of the frames, pixels.
 
         Returns:
             As of `forward`.
         """
-        return self(looks[0])
+        return self(torch.stack([frames for (frames,) in looks], 1))
 
     def loss(self, frames: Tensor, masks: Tensor, counted: Tensor | None = None) -> Tensor:
         """Returns what training makes small.

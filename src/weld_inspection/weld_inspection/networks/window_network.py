@@ -2,11 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from weld_inspection.networks.config import NetworkConfig
-from weld_inspection.networks.cstm import CSTM, AttentionMap
+from weld_inspection.networks.cstm import CSTM, AttentionMap, at_once
 from weld_inspection.networks.segmentation_network import SegmentationNetwork
 from weld_inspection.networks.spatial import SpatialDecoder, SpatialEncoder
 
@@ -24,29 +26,30 @@ class WindowNetwork(SegmentationNetwork):
 
     def forward(self, frames: Tensor) -> Tensor:
         """See SegmentationNetwork."""
-        steps, size = frames.shape[:2], (frames.shape[-2], frames.shape[-1])
-        looks = self.look(frames.flatten(0, 1))
-        return self.judge([part.unflatten(0, steps) for part in looks], size)
+        steps, size = frames.shape[1], (frames.shape[-2], frames.shape[-1])
+        parts = self.look(frames.transpose(0, 1).flatten(0, 1))
+        looks = zip(*(part.chunk(steps) for part in parts), strict=True)
+        return self.judge(list(looks), size)
 
     def look(self, frames: Tensor) -> list[Tensor]:
         """See SegmentationNetwork."""
         return self.drive(self.spatial_encoder(frames))
 
-    def judge(self, looks: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    def judge(self, looks: Sequence[Sequence[Tensor]], size: tuple[int, int]) -> Tensor:
         """See SegmentationNetwork."""
-        decoded = self.temporal(looks)  # (B, T, C, h, w)
-        return self.spatial_decoder(decoded.flatten(0, 1), size).unflatten(0, decoded.shape[:2])
+        decode = partial(self.spatial_decoder, size=size)
+        return torch.stack(at_once(decode, self.temporal(looks)), 1)
 
     def drive(self, features: Tensor) -> list[Tensor]:
         """Returns what the lowest layers make of single frames' features (N, C, h, w)."""
         return [features]
 
     @abstractmethod
-    def temporal(self, looks: Sequence[Tensor]) -> Tensor:
-        """Returns what the S-Decoder reads, (B, T, C, h, w).
+    def temporal(self, looks: Sequence[Sequence[Tensor]]) -> Sequence[Tensor]:
+        """Returns what the S-Decoder reads, (B, C, h, w) for t = 1..T.
 
         Args:
-            looks: What `drive` gave for the frames of windows, (B, T, K, h, w) each.
+            looks: What `drive` gave for frame t = 1..T of B windows, (B, K, h, w) each.
         """
 
     def _stack(self, *, lower_cells: bool = True) -> nn.ModuleList:
