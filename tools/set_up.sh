@@ -169,6 +169,21 @@ build_workspace() {
   build_stamp > "${workspace}/install/.ready"
 }
 
+# What the detector would else make at its first start, for the shipped models.
+export_models() {
+  local models=("${workspace}"/models/*.safetensors) stamp log="${workspace}/log/export.txt"
+  [ -e "${models[0]}" ] || return 0
+  stamp="$(hash_of "${models[@]}" "${environment}/.ready" \
+    "${workspace}/src/weld_inspection/weld_inspection/inspection/openvino_export.py")"
+  [ "$(cat "${workspace}/install/.exported" 2>/dev/null)" != "${stamp}" ] || return 0
+  say "the shipped models for OpenVINO, in bf16 and int8 (a minute or two)"
+  (
+    source "${workspace}/setup.bash"
+    ros2 run weld_inspection export --precision float int8 --model "${models[@]}" > "${log}" 2>&1
+  ) || { tail -n 20 "${log}" >&2; fail "export failed; all of it is in log/export.txt"; }
+  echo "${stamp}" > "${workspace}/install/.exported"
+}
+
 main() {
   cd "${workspace}"
   mkdir -p .ros
@@ -183,6 +198,7 @@ main() {
   set_up_underlay
   set_up_environment
   build_workspace
+  export_models
 }
 
 main "$@"

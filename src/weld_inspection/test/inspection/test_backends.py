@@ -1,5 +1,6 @@
 """Every backend computes what the reference, torch in fp32, computes."""
 
+import re
 import time
 
 import numpy as np
@@ -10,7 +11,7 @@ from weld_inspection.errors import InspectionError
 from weld_inspection.inspection import engine as engine_module
 from weld_inspection.inspection import openvino_export
 from weld_inspection.inspection.engine import InferenceEngine
-from weld_inspection.inspection.openvino_export import exported
+from weld_inspection.inspection.openvino_export import agreement, exported
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import NETWORKS, build_network
 from weld_inspection.networks.unet import UNet
@@ -104,19 +105,41 @@ def test_auto_measures_and_says_why(model, monkeypatch):
     engine = InferenceEngine(model, "cpu", "fp32", "auto")
     assert engine.info.backend in ("torch", "openvino")
     chosen, other = sorted(("torch", "openvino"), key=lambda name: name != engine.info.backend)
-    assert engine.info.reason.startswith(f"{chosen}: ")
-    assert f"ms a window, {other} " in engine.info.reason
+    assert re.fullmatch(rf"{chosen} fp32 \d+ ms a window, {other} fp32 \d+ ms", engine.info.reason)
     assert InferenceEngine(model, "cpu", "int8", "auto").info.reason == (
         "openvino: the one that computes in int8"
     )
+    monkeypatch.setattr(engine_module, "TorchBackend", slow(engine_module.TorchBackend))
+    assert InferenceEngine(model, "cpu", "fp32", "auto").info.backend == "openvino"
 
-    class Slow(engine_module.TorchBackend):
+
+def test_auto_takes_int8_only_where_it_was_exported_and_agrees(tmp_path, monkeypatch):
+    path = save(tmp_path / "model.safetensors", "bi_crrn_e")
+    monkeypatch.setattr(engine_module, "TorchBackend", slow(engine_module.TorchBackend))
+    info = InferenceEngine(path, "cpu", "auto", "auto").info
+    assert info.precision != "int8" and info.reason.endswith("; int8 was not exported")
+    exported(path, "int8")
+    assert 0.0 <= agreement(path) <= 1.0
+    monkeypatch.setattr(engine_module, "INT8_AGREEMENT", 1.01)
+    info = InferenceEngine(path, "cpu", "auto", "auto").info
+    assert info.precision != "int8" and "% of defect pixels only" in info.reason
+    monkeypatch.setattr(engine_module, "INT8_AGREEMENT", 0.0)
+    reason = InferenceEngine(path, "cpu", "auto", "auto").info.reason
+    assert re.search(r"openvino int8 \d+ ms", reason)
+    monkeypatch.setattr(engine_module, "CLEARLY_FASTER", 1e9)  # whatever comes last
+    info = InferenceEngine(path, "cpu", "auto", "auto").info
+    assert (info.backend, info.precision) == ("openvino", "int8")
+    save(path, "bi_crrn_e", seed=8)  # other weights: the files are not theirs
+    assert agreement(path) is None
+
+
+def slow(backend):
+    class Slow(backend):
         def infer(self, window):
             time.sleep(0.5)
             return super().infer(window)
 
-    monkeypatch.setattr(engine_module, "TorchBackend", Slow)
-    assert InferenceEngine(model, "cpu", "fp32", "auto").info.backend == "openvino"
+    return Slow
 
 
 def test_a_network_that_openvino_cannot_take_over(tmp_path):

@@ -30,7 +30,7 @@ from weld_inspection.simulation.weld import SimulatedWeld
 PEER = "eq. (1) gate by gate"
 CANDIDATES = (("torch", "fp32"), ("torch", "bf16"), ("openvino", "bf16"), ("openvino", "int8"))
 PERIOD_NS = 50_000_000
-SEED = 910_000  # of welds that nothing is trained on, calibrated by or judged by
+SEED = 910_000  # of a weld that nothing is trained on, calibrated by or judged by
 DENSITY = 34.0  # defects to a metre, as the validation clips have
 PATIENCE_S = 600.0
 
@@ -151,11 +151,10 @@ class _Peer:
 
 
 def _camera_windows(length: int, count: int) -> Iterator[list[tuple[np.ndarray, int]]]:
-    """Renders windows of camera frames with their stamps, each of another weld."""
-    for number in range(count):
-        weld = SimulatedWeld(SEED + number, duration=length / 20, defects_per_metre=DENSITY)
-        first = number * length
-        yield [(weld.image(k), (first + k) * PERIOD_NS) for k in range(length)]
+    """Renders a weld, window by window: camera frames with their stamps."""
+    weld = SimulatedWeld(SEED, duration=count * length / 20, defects_per_metre=DENSITY)
+    for first in range(0, count * length, length):
+        yield [(weld.image(first + k), (first + k) * PERIOD_NS) for k in range(length)]
 
 
 def _time_windows(

@@ -29,11 +29,13 @@ def command(arguments: list[str]) -> int:
     )
     options = parser.parse_args(arguments)
     # Imported here: --help and wrong options answer without loading torch.
-    from weld_inspection.inspection.openvino_export import exported
+    from weld_inspection.inspection.openvino_export import agreement, exported
 
     for model in options.model:
         for kind in options.precision:
             print(f"{model}: {exported(model, kind)}")
+            if kind == "int8":
+                print(f"  {100 * agreement(model):.1f} % of defect pixels as in fp32")
     return 0
 
 

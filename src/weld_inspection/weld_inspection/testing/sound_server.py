@@ -88,6 +88,10 @@ class Ear:
             lambda: all(np.abs(chunk).max() <= QUIET for _, chunk in self._chunks[-count:])
         )
 
+    def chunks(self) -> list[tuple[float, np.ndarray]]:
+        """Return all that was heard: times (s) and int16 chunks, oldest first."""
+        return list(self._chunks)
+
     def close(self) -> None:
         """End the recording."""
         self._process.terminate()
