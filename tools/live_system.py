@@ -199,7 +199,11 @@ class Watcher(Node):
 
     def counted(self, node: str, key: str) -> int:
         """A counter of a node's diagnostics; 0 where it was not heard."""
-        return int(self.diagnostics.get(f"/{NAMESPACE}/{node}", {}).get(key, 0))
+        return int(self.told(node, key) or 0)
+
+    def told(self, node: str, key: str) -> str:
+        """What a node's diagnostics say of something; empty where it was not heard."""
+        return self.diagnostics.get(f"/{NAMESPACE}/{node}", {}).get(key, "")
 
     def _take_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:

@@ -50,12 +50,15 @@ def command(arguments: list[str]) -> int:
     )
     parser.add_argument("--seconds", type=float, default=600.0, help="of frames (600)")
     parser.add_argument("--model", default="", help="launch argument model")
+    parser.add_argument(
+        "--stride", type=int, default=0, help="frames from window to window; 1 is an overload (T)"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(arguments)
     if options.seconds <= SETTLING:
         parser.error(f"--seconds must be above {SETTLING:.0f}: that long the nodes may grow")
     with tempfile.TemporaryDirectory(prefix="measure_live_") as folder:
-        result = measure(options.seconds, options.model, Path(folder))
+        result = measure(options.seconds, options.model, options.stride, Path(folder))
     text = json.dumps(result, indent=1)
     print(text)
     if options.json is not None:
@@ -63,19 +66,19 @@ def command(arguments: list[str]) -> int:
     return 0
 
 
-def measure(duration: float, model: str, folder: Path) -> dict:
+def measure(duration: float, model: str, stride: int, folder: Path) -> dict:
     """Runs the system for so many seconds of frames; returns plain values."""
     sound = SoundServer()
     sound.start()
     try:
         ear = sound.listen()
         os.environ.update(sound.environment)  # the launched nodes' too
-        return _measure(duration, launch_arguments(model, folder), folder, ear)
+        return _measure(duration, launch_arguments(model, stride, folder), folder, ear)
     finally:
         sound.close()
 
 
-def launch_arguments(model: str, folder: Path) -> list[str]:
+def launch_arguments(model: str, stride: int, folder: Path) -> list[str]:
     """Renders the video and writes the parameters; returns what to launch with."""
     plans = [SimulatedPlan("weld", SEED, "automatic", VIDEO_FRAMES)]
     build_dataset(folder / "clips", plans, ClipStore(1280, 720, "mp4"), request={}, workers=1)
@@ -83,6 +86,7 @@ def launch_arguments(model: str, folder: Path) -> list[str]:
     config = Path(get_package_share_directory("weld_inspection")) / "config"
     parameters = yaml.safe_load((config / "weld_inspection.yaml").read_text())
     parameters["/**/camera_driver"]["ros__parameters"]["loop"] = True
+    parameters["/**/defect_detector"]["ros__parameters"]["stride"] = stride
     (folder / "parameters.yaml").write_text(yaml.safe_dump(parameters))
     arguments = [
         "source:=video",
@@ -138,10 +142,15 @@ def _measure(duration: float, arguments: list[str], folder: Path, ear: Ear) -> d
         "seconds": round(times[-1] - times[0]),
         "frames": counts,
         "windows": {
+            "stride": watcher.info.stride,
             "reported": len(watcher.reports),
             "defective": sum(report.defective for report in watcher.reports),
             "dropped": dropped,
             "failed": failed,
+        },
+        "inference_ms": {
+            name: round(1e3 * float(watcher.told("defect_detector", f"inference time {name} (s)")))
+            for name in ("p50", "p99")  # of the last 200 windows
         },
         "report_latency_ms": percentiles([seconds(r.latency) for r in watcher.reports]),
         "report_to_alarm_ms": percentiles(list(watcher.alarm_delays.values())),

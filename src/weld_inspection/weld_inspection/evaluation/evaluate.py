@@ -180,10 +180,14 @@ class RememberingEngine:
         """Begins with the first window again."""
         self._next = 0
 
-    def infer(self, window: np.ndarray) -> np.ndarray:
+    def look(self, frame: np.ndarray) -> np.ndarray:
+        """Leaves the frame to `judge`, which may know the answer."""
+        return frame
+
+    def judge(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """See InferenceEngine."""
         if self._next == len(self.answers):
-            self.answers.append(self._engine.infer(window))
+            self.answers.append(self._engine.judge([self._engine.look(f) for f in frames]))
         self._next += 1
         return self.answers[self._next - 1]
 
