@@ -417,7 +417,8 @@ def test_slow_network_drops_whole_windows_oldest_first(graph, tmp_path):
     inspected = len(bench.reports)
     graph.wait_for(lambda: bench.count("windows inspected") == inspected)
     assert bench.count("windows dropped") == 10 - inspected
-    assert 3 <= inspected < 10  # one in work while the others come, two in waiting
+    # Two in waiting, and one in work while the others come, if it was not a first frame's look.
+    assert 2 <= inspected < 10
     assert sum(report.frames_dropped for report in bench.reports) == 2 * (10 - inspected)
     assert bench.reports[-2].window_end == stamp(17)
     graph.wait_for(lambda: len(bench.masks) == 2 * inspected)
