@@ -25,7 +25,7 @@ bench: build
 	@mkdir -p benchmarks/results
 	@source setup.bash && for kind in train engine growth; do \
 	  ros2 run weld_inspection benchmark $$kind --json benchmarks/results/$$kind.json || exit 1; \
-	done; \
+	done && \
 	python tools/measure_live.py --seconds $(LIVE_SECONDS) --json benchmarks/results/live.json
 
 clean:

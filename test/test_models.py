@@ -38,22 +38,17 @@ def welds(tmp_path_factory):
     return folders
 
 
-class Remembering:
-    """An engine that keeps the masks of what it is asked."""
+class Answers:
+    """Takes what `evaluate` gives to curves: all probabilities."""
 
-    def __init__(self, engine):
-        self.info, self._engine, self._masks = engine.info, engine, []
+    def __init__(self):
+        self._answers = []
 
-    def look(self, frame):
-        return self._engine.look(frame)
+    def add(self, truth, answers):
+        self._answers += answers
 
-    def judge(self, looks):
-        probabilities = self._engine.judge(looks)
-        self._masks.append(probabilities > self.info.threshold)
-        return probabilities
-
-    def masks(self):
-        return np.stack(self._masks)
+    def masks(self, threshold):
+        return np.stack(self._answers) > threshold
 
 
 def test_both_networks_of_the_paper_ship():
@@ -86,14 +81,15 @@ def test_default_model_finds_the_planted_defects(welds):
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_rounder_numbers_leave_masks_and_events_as_they_are(path, welds):
-    engine = Remembering(InferenceEngine(path, "cpu", "fp32", "torch"))
-    (wanted,) = evaluate(engine, welds[:1])
-    reference = engine.masks()
+    def inspect(backend, precision):
+        engine, answers = InferenceEngine(path, "cpu", precision, backend), Answers()
+        (result,) = evaluate(engine, welds[:1], curves=answers)
+        return result, answers.masks(engine.info.threshold)
+
+    wanted, reference = inspect("torch", "fp32")
     assert reference.sum() > 10_000
     for backend, precision in ROUNDED:
-        engine = Remembering(InferenceEngine(path, "cpu", precision, backend))
-        (result,) = evaluate(engine, welds[:1])
-        masks = engine.masks()
+        result, masks = inspect(backend, precision)
         same = (masks & reference).sum() / (masks | reference).sum()
         print(f"{path.stem}, {backend} {precision}: {100 * same:.2f} % of defect pixels the same")
         assert same >= LEAST_SAME[path.stem][precision], f"{backend} {precision}"

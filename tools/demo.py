@@ -10,7 +10,6 @@ import json
 import math
 import shutil
 import signal
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -52,14 +51,12 @@ def command(arguments: list[str]) -> int:
     watcher = Watcher()
     with LaunchedSystem(launch_arguments, output / "launch.log") as system:
         # Noted, not raised: in one of rclpy's callbacks an exception can get lost.
-        stop = threading.Event()
-        usual = signal.signal(signal.SIGINT, lambda *_: stop.set())
-        watch(watcher, system, options.seconds if options.device else math.inf, stop)
+        usual = signal.signal(signal.SIGINT, lambda *_: watcher.stop.set())
+        watch(watcher, system, options.seconds if options.device else math.inf)
+        watcher.wait_for_bag()
         signal.signal(signal.SIGINT, usual)
-        if stop.is_set():
+        if watcher.stop.is_set():
             print("  stopped")  # the recorder closes its bag when the system ends
-        else:
-            watcher.wait_for_bag()
         # The last event may have been open when the source ended.
         print_events(watcher, at_the_end=True)
     summary = summarise(watcher, weld, options)
@@ -108,8 +105,8 @@ def choose_source(
     return [*arguments, "source:=simulated", f"params_file:={file}"], weld
 
 
-def watch(watcher: Watcher, system: LaunchedSystem, until: float, stop: threading.Event) -> None:
-    """Follows the weld to its end, or until it is to stop, and prints what happens."""
+def watch(watcher: Watcher, system: LaunchedSystem, until: float) -> None:
+    """Follows the weld to its end and prints what happens."""
     model = speaker = None
     for _ in watcher.follow(system, until):
         if watcher.info and watcher.info.model_id != model:
@@ -120,8 +117,6 @@ def watch(watcher: Watcher, system: LaunchedSystem, until: float, stop: threadin
             speaker = watcher.alarm.speaker
             print(f"  speaker: {speaker if watcher.alarm.speaker_ok else f'none: {speaker}'}")
         print_events(watcher)
-        if stop.is_set():
-            return
 
 
 def print_events(watcher: Watcher, *, at_the_end: bool = False) -> None:

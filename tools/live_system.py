@@ -5,9 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
@@ -20,6 +23,7 @@ from weld_inspection.nodes import qos
 from weld_interfaces.msg import AlarmState, DefectReport, DetectorInfo, RecordingState
 
 NAMESPACE = "weld"
+NODES = ("camera_driver", "defect_detector", "alarm", "recorder")
 START_TIMEOUT = 180.0  # s until the first frame
 QUIET = 3.0  # s without a frame after which the source has ended
 CLOSING_TIMEOUT = 30.0  # s for the last bag to be closed, and for the nodes to end
@@ -28,6 +32,35 @@ CLOSING_TIMEOUT = 30.0  # s for the last bag to be closed, and for the nodes to 
 def seconds(time_message: object) -> float:
     """Seconds of a builtin_interfaces/Time or Duration."""
     return time_message.sec + time_message.nanosec * 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a process has used.
+
+    Attributes:
+        processor: Processor time in seconds.
+        memory: Resident memory of its own in MB, without the image segments that all nodes map.
+    """
+
+    processor: float
+    memory: float
+
+
+def used_by_nodes(pid: int) -> dict[str, Use]:
+    """What the nodes that a launch started have used so far, by their names."""
+    used = {}
+    for process in psutil.Process(pid).children(recursive=True):
+        try:
+            words, times = process.cmdline()[:2], process.cpu_times()
+            memory = process.memory_info()
+        except psutil.NoSuchProcess:
+            continue
+        for word in words:
+            if Path(word).name in NODES:
+                own = (memory.rss - memory.shared) / 2**20
+                used[Path(word).name] = Use(times.user + times.system, own)
+    return used
 
 
 def finished_bags(folder: Path) -> list[Path]:
@@ -93,6 +126,7 @@ class Watcher(Node):
         alarm_delays: For each onset of the alarm, by the sequence of the report that caused it:
             seconds after that report was published.
         info, alarm, recording: The newest state of each kind, or None.
+        stop: To be set where `follow` and `wait_for_bag` shall end early.
     """
 
     def __init__(self) -> None:
@@ -105,6 +139,7 @@ class Watcher(Node):
         self.info: DetectorInfo | None = None
         self.alarm: AlarmState | None = None
         self.recording: RecordingState | None = None
+        self.stop = threading.Event()
         self.diagnostics: dict[str, dict[str, str]] = {}
         self._finished = 0
         self.create_subscription(DiagnosticArray, "/diagnostics", self._take_diagnostics, 10)
@@ -177,6 +212,8 @@ class Watcher(Node):
         while True:
             rclpy.spin_once(self, timeout_sec=0.1)
             yield
+            if self.stop.is_set():
+                return
             system.check()
             now = time.monotonic()
             if self.stamps:
@@ -190,6 +227,8 @@ class Watcher(Node):
         """Waits until the recorder has closed its bag."""
         deadline = time.monotonic() + CLOSING_TIMEOUT
         while self.recording and self.recording.recording and time.monotonic() < deadline:
+            if self.stop.is_set():
+                return
             rclpy.spin_once(self, timeout_sec=0.1)
 
     def acknowledge_alarm(self) -> None:

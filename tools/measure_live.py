@@ -4,26 +4,33 @@
     python tools/measure_live.py --seconds 600 --model bi_crrn_ed_attn --json live.json
 
 Prints, and writes as JSON: frames and windows lost, latency from a window's last frame to its
-report,
-from a report to the first sample of the tone, and processor and memory of each node. The video is a
-simulated weld of a minute, played again and again.
+report and from a report to the first sample of the tone, and processor and memory of each node. The
+video is a simulated weld of a minute, played again and again. Needs PulseAudio's programs.
 """
 
 import argparse
 import json
 import os
+import shutil
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
-import psutil
 import rclpy
 import yaml
 from ament_index_python.packages import get_package_share_directory
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from live_system import LaunchedSystem, Watcher, finished_bags, seconds
+from live_system import (
+    NODES,
+    LaunchedSystem,
+    Use,
+    Watcher,
+    finished_bags,
+    seconds,
+    used_by_nodes,
+)
 from rclpy.signals import SignalHandlerOptions
 
 from weld_inspection.commands import run_command
@@ -36,7 +43,6 @@ from weld_inspection.training.dataset_builder import build_dataset
 
 SEED = 910_100  # of a weld that nothing is trained on, calibrated by or judged by
 VIDEO_FRAMES = 1200  # a minute
-NODES = ("camera_driver", "defect_detector", "alarm", "recorder")
 SETTLING = 60.0  # s after which no process may grow any more
 CLOSING = 8.0  # s for the last window and the counters after the last frame
 
@@ -68,6 +74,10 @@ def command(arguments: list[str]) -> int:
 
 def measure(duration: float, model: str, stride: int, folder: Path) -> dict:
     """Runs the system for so many seconds of frames; returns plain values."""
+    if missing := [name for name in ("pulseaudio", "pactl", "parec") if not shutil.which(name)]:
+        raise InspectionError(
+            f"no {', '.join(missing)} here: sudo apt-get install pulseaudio pulseaudio-utils"
+        )
     sound = SoundServer()
     sound.start()
     try:
@@ -101,7 +111,7 @@ def _measure(duration: float, arguments: list[str], folder: Path, ear: Ear) -> d
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is ours to handle
     watcher = Watcher()
     stop_camera = watcher.create_client(ChangeState, "camera_driver/change_state")
-    samples: list[dict[str, tuple[float, float]]] = []  # processor s and memory MB, each second
+    samples: list[dict[str, Use]] = []  # each second
     times: list[float] = []
     with LaunchedSystem(arguments, folder / "launch.log") as system:
         for _ in watcher.follow(system, duration):
@@ -132,8 +142,8 @@ def _measure(duration: float, arguments: list[str], folder: Path, ear: Ear) -> d
         raise InspectionError(f"no report came: {system.log.read_text()[-2000:]}")
     tones, silent = tone_delays(watcher, ear)
     processor = {
-        name: round(100 * (samples[-1][name][0] - samples[0][name][0]) / (times[-1] - times[0]), 1)
-        for name in NODES
+        name: round(100 * (last.processor - samples[0][name].processor) / (times[-1] - times[0]), 1)
+        for name, last in samples[-1].items()
     }
     settled = [sample for t, sample in zip(times, samples, strict=True) if t - times[0] >= SETTLING]
     result = {
@@ -158,8 +168,8 @@ def _measure(duration: float, arguments: list[str], folder: Path, ear: Ear) -> d
         "processor_percent_of_a_core": processor,
         "memory_mb": {
             name: {
-                "after_a_minute": round(float(np.median([s[name][1] for s in settled[:10]])), 1),
-                "at_the_end": round(float(np.median([s[name][1] for s in settled[-10:]])), 1),
+                "after_a_minute": typical_memory(settled[:10], name),
+                "at_the_end": typical_memory(settled[-10:], name),
             }
             for name in NODES
         },
@@ -171,21 +181,9 @@ def _measure(duration: float, arguments: list[str], folder: Path, ear: Ear) -> d
     return result
 
 
-def used_by_nodes(pid: int) -> dict[str, tuple[float, float]]:
-    """Processor time in seconds and resident memory in MB of the nodes that a launch started."""
-    used = {}
-    for process in psutil.Process(pid).children(recursive=True):
-        try:
-            words, times = process.cmdline()[:2], process.cpu_times()
-            memory = process.memory_info()
-        except psutil.NoSuchProcess:
-            continue
-        for word in words:
-            if Path(word).name in NODES:
-                # What is shared are the image segments, which all nodes map.
-                own = (memory.rss - memory.shared) / 2**20
-                used[Path(word).name] = (times.user + times.system, own)
-    return used
+def typical_memory(samples: list[dict[str, Use]], name: str) -> float:
+    """Median of a node's memory in MB."""
+    return round(float(np.median([sample[name].memory for sample in samples])), 1)
 
 
 def tone_delays(watcher: Watcher, ear: Ear) -> tuple[list[float], int]:

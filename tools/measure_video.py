@@ -15,10 +15,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-import psutil
 import rclpy
 import torch
-from live_system import LaunchedSystem, Watcher, finished_bags, seconds
+from live_system import LaunchedSystem, Use, Watcher, finished_bags, seconds, used_by_nodes
 from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
@@ -76,22 +75,27 @@ def command(arguments: list[str]) -> int:
         launch_arguments.append(f"model:={options.model}")
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is ours to handle
     watcher = MaskWatcher()
-    processor: dict[str, float] = {}
+    processor: dict[str, Use] = {}
     stamps: list[float] = []
     looked = 0.0
     with LaunchedSystem(launch_arguments, output / "launch.log") as system:
         for _ in watcher.follow(system):
             if not stamps and watcher.stamps:
                 stamps.append(watcher.last_frame)
-                start = processor_seconds(system.process.pid)
+                start = used_by_nodes(system.process.pid)
             # Not more often: looking through all processes costs processor time itself.
             if stamps and time.monotonic() - looked > 1.0:
-                processor = processor_seconds(system.process.pid)
+                processor = used_by_nodes(system.process.pid)
                 looked = time.monotonic()
             for _ in watcher.newly_finished():
                 watcher.acknowledge_alarm()
         watcher.wait_for_bag()
         duration = watcher.last_frame - stamps[0]
+
+    def started(name: str) -> float:
+        """Processor time of a node at the first frame; it may have come later."""
+        return start[name].processor if name in start else 0.0
+
     result = {
         "frames": {"in_video": clip.metadata.frame_count} | watcher.frame_counts(),
         "windows": {
@@ -109,8 +113,8 @@ def command(arguments: list[str]) -> int:
             for level in (50, 99)
         },
         "processor_percent_of_a_core": {
-            name: round(100 * (value - start.get(name, 0.0)) / duration)
-            for name, value in processor.items()
+            name: round(100 * (used.processor - started(name)) / duration)
+            for name, used in processor.items()
         },
         "model": watcher.info.model_id if watcher.info else None,
     }
@@ -120,22 +124,6 @@ def command(arguments: list[str]) -> int:
     watcher.destroy_node()
     rclpy.shutdown()
     return 0
-
-
-def processor_seconds(pid: int) -> dict[str, float]:
-    """Processor time by node of the processes that a launch started, in seconds."""
-    times = {}
-    for process in psutil.Process(pid).children(recursive=True):
-        try:
-            command_line = process.cmdline()
-            used = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        for part in command_line[:2]:
-            name = Path(part).name
-            if name in ("camera_driver", "defect_detector", "alarm", "recorder"):
-                times[name] = used.user + used.system
-    return times
 
 
 def scores(watcher: MaskWatcher, clip: Clip) -> dict[str, dict[str, float]]:

@@ -65,6 +65,20 @@ def test_every_window_of_a_video(video, model, tmp_path, capsys):
     assert [item.name for item in out.parent.iterdir()] == ["first"]
 
 
+BAD_PARAMETERS = {
+    "[": "cannot read parameters",
+    "/**/defect_detector: {ros__parameters: {seam: {direction: 3}}}": "direction 3 must be 1 or -1",
+    "/**/defect_detector: {ros__parameters: {stride: often}}": "parameter stride is 'often'",
+    "/**/defect_detector: {ros__parameters: {seam.direction: -1}}": (
+        "seam.direction as nested names"
+    ),
+    "defect_detector: {ros__parameters: {threshold: 0.3}}": "has no parameters for the detector",
+    "/**/defect_detector: {ros__parameters: {seam: {max_age: .nan}}}": (
+        "parameter seam.max_age is nan"
+    ),
+}
+
+
 def test_what_cannot_be_inspected(video, model, tmp_path):
     common = ["--model", str(model), "--backend", "torch"]
     with pytest.raises(InspectionError, match="none.mp4"):
@@ -77,22 +91,8 @@ def test_what_cannot_be_inspected(video, model, tmp_path):
     with pytest.raises(InspectionError, match="cannot be opened"):
         command([str(cut), "--out", str(tmp_path / "a"), *common])
     bad = tmp_path / "parameters.yaml"
-    bad.write_text("[")
-    with pytest.raises(InspectionError, match="cannot read parameters"):
-        command([str(video), "--out", str(tmp_path / "a"), *common, "--params-file", str(bad)])
-    bad.write_text("/**/defect_detector: {ros__parameters: {seam: {direction: 3}}}")
-    with pytest.raises(InspectionError, match="direction 3 must be 1 or -1"):
-        command([str(video), "--out", str(tmp_path / "a"), *common, "--params-file", str(bad)])
-    bad.write_text("/**/defect_detector: {ros__parameters: {stride: often}}")
-    with pytest.raises(InspectionError, match="parameter stride is 'often'"):
-        command([str(video), "--out", str(tmp_path / "a"), *common, "--params-file", str(bad)])
-    bad.write_text("/**/defect_detector: {ros__parameters: {seam.direction: -1}}")
-    with pytest.raises(InspectionError, match="seam.direction as nested names"):
-        command([str(video), "--out", str(tmp_path / "a"), *common, "--params-file", str(bad)])
-    bad.write_text("defect_detector: {ros__parameters: {threshold: 0.3}}")
-    with pytest.raises(InspectionError, match="has no parameters for the detector"):
-        command([str(video), "--out", str(tmp_path / "a"), *common, "--params-file", str(bad)])
-    bad.write_text("/**/defect_detector: {ros__parameters: {seam: {max_age: .nan}}}")
-    with pytest.raises(InspectionError, match="parameter seam.max_age is nan"):
-        command([str(video), "--out", str(tmp_path / "a"), *common, "--params-file", str(bad)])
+    for text, message in BAD_PARAMETERS.items():
+        bad.write_text(text)
+        with pytest.raises(InspectionError, match=message):
+            command([str(video), "--out", str(tmp_path / "a"), *common, "--params-file", str(bad)])
     assert not (tmp_path / "a").exists() and not (tmp_path / "partial").exists()

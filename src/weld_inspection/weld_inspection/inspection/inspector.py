@@ -223,8 +223,6 @@ class Inspector:
         except IndexError:
             return False
         self._look(frame)
-        oldest = frame.number - self.windows.length  # in no window that is still to come
-        self._looks = {number: look for number, look in self._looks.items() if number > oldest}
         return bool(self._waiting)
 
     def inspect(self, window: FrameWindow) -> WindowResult:
@@ -242,11 +240,6 @@ class Inspector:
         """
         settings = self.settings
         looks = [self._look(frame) for frame in window.frames]
-        self._looks = {
-            number: look
-            for number, look in self._looks.items()
-            if number >= window.frames[0].number
-        }
         began = time.perf_counter()
         probabilities = self._engine.judge([look for look, _ in looks])
         inference_time = time.perf_counter() - began
@@ -293,6 +286,8 @@ class Inspector:
             began = time.perf_counter()
             look = self._engine.look(frame.pixels)
             self._looks[frame.number] = Look(look, time.perf_counter() - began)
+            oldest = frame.number - self.windows.length  # in no window with this frame or later
+            self._looks = {number: look for number, look in self._looks.items() if number > oldest}
         return self._looks[frame.number]
 
     def _inspect_frame(

@@ -281,17 +281,11 @@ def _agreement(model: Model, converted: dict, windows: Sequence[np.ndarray]) -> 
     """How int8 masks agree with fp32's: intersection over union of their defect pixels."""
     import openvino
 
-    hints = {LOOK: "f32", JUDGE: "bf16"}
-    look, judge = (
-        openvino.Core()
-        .compile_model(converted[name], "CPU", {"INFERENCE_PRECISION_HINT": hint})
-        .create_infer_request()
-        for name, hint in hints.items()
-    )
+    options = {"INFERENCE_PRECISION_HINT": "bf16"}
+    judge = openvino.Core().compile_model(converted[JUDGE], "CPU", options).create_infer_request()
     reference = TorchBackend(model.network, "cpu", "fp32")
     both = either = 0
-    for window in windows:
-        looks = [value.copy() for frame in window for value in look.infer([frame]).values()]
+    for window, looks in zip(windows, _judge_inputs(converted[LOOK], windows), strict=True):
         found = judge.infer(looks)[0] > model.threshold
         wanted = reference.infer(window) > model.threshold
         both += np.count_nonzero(found & wanted)
