@@ -25,6 +25,8 @@ SOURCES = ["device", "video", "images", "bag", "simulated"]
 BOOLEANS = ["true", "false"]
 RESPAWN_DELAY_S = 2.0
 PARAMETER_FOLDER = tempfile.TemporaryDirectory(prefix="weld_inspection_")  # goes with the process
+# A bag can wait for what is in the queue, a carriage not for its report.
+RECORDER_PRIORITY = "nice -n 5"
 SHARED_MEMORY_BYTES = 6 * 64 * 2**20  # a segment of fastdds_profile.xml for each node, and spare
 
 # name, default, choices, description; an empty default is "as in params_file".
@@ -104,6 +106,16 @@ def fast_dds_actions() -> list[LaunchDescriptionEntity]:
     return [SetEnvironmentVariable(variable, str(CONFIG / "fastdds_profile.xml"))]
 
 
+def memory_actions() -> list[LaunchDescriptionEntity]:
+    """Lets a node's threads share their heaps, unless the user has said otherwise.
+
+    By default glibc gives each thread one of its own, and what one has freed the others do not
+    find: a process grows for minutes.
+    """
+    variable = "MALLOC_ARENA_MAX"
+    return [] if variable in os.environ else [SetEnvironmentVariable(variable, "2")]
+
+
 def make_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Makes the nodes as the arguments say."""
     values = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
@@ -122,10 +134,11 @@ def make_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         """The arguments that are not left out; each is named as the parameter it sets."""
         return {name: values[name] for name in names if values[name]}
 
-    def node(name: str, defaults: dict, arguments: dict) -> Node:
+    def node(name: str, defaults: dict, arguments: dict, prefix: str = "") -> Node:
         return Node(
             package=PACKAGE,
             executable=name,
+            prefix=prefix,
             name=name,
             namespace=values["namespace"],
             parameters=[
@@ -165,7 +178,7 @@ def make_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     if alarmed:
         nodes.append(node("alarm", {}, {}))
     if recorded:
-        nodes.append(node("recorder", {}, given("output_dir")))
+        nodes.append(node("recorder", {}, given("output_dir"), RECORDER_PRIORITY))
     if simulated:
         weld = dict(camera_file.get("simulated") or {}) | carriage
         weld["loop"] = camera_file.get("loop", False)
@@ -174,7 +187,7 @@ def make_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         nodes.append(node("simulated_carriage", weld, {}))
     if replayed:
         nodes.append(node("recorded_carriage", carriage | {"path": path}, given("path")))
-    return [*fast_dds_actions(), *nodes]
+    return [*fast_dds_actions(), *memory_actions(), *nodes]
 
 
 def generate_launch_description() -> LaunchDescription:

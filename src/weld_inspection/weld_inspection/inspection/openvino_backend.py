@@ -7,7 +7,8 @@ import numpy as np
 import openvino
 
 from weld_inspection.errors import InspectionError
-from weld_inspection.inspection.openvino_export import JUDGE, LOOK, exported
+from weld_inspection.inspection.openvino_export import exported
+from weld_inspection.inspection.openvino_graphs import GraphRunner, read_graphs
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}  # of what is not in int8
 
@@ -28,29 +29,18 @@ class OpenVinoBackend:
             InspectionError: The files cannot be made.
         """
         folder = exported(path, "int8" if precision == "int8" else "float")
-        core = openvino.Core()
         hint = HINTS[precision]
-        if precision == "int8" and "BF16" not in core.get_property(
+        if precision == "int8" and "BF16" not in openvino.Core().get_property(
             "CPU", "OPTIMIZATION_CAPABILITIES"
         ):
             hint = "f32"
-        options = {
-            "INFERENCE_PRECISION_HINT": hint,
-            "PERFORMANCE_HINT": "LATENCY",
-            # The other nodes of the system share the cores.
-            "ENABLE_CPU_PINNING": False,
-        }
         try:
-            self._look, self._judge = (
-                core.compile_model(str(folder / name), "CPU", options).create_infer_request()
-                for name in (LOOK, JUDGE)
-            )
+            self._runner = GraphRunner(read_graphs(folder), hint)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             raise InspectionError(
                 f"OpenVINO cannot compile {folder} ({reason}): remove it, or use backend torch"
             ) from error
-        self._shapes = [port.shape for port in self._look.model_outputs]
 
     def infer(self, window: np.ndarray) -> np.ndarray:
         """See InferenceEngine."""
@@ -58,18 +48,8 @@ class OpenVinoBackend:
 
     def look(self, frame: np.ndarray) -> list[openvino.Tensor]:
         """See InferenceEngine."""
-        # Written into tensors of their own, which outlive the next look.
-        parts = [openvino.Tensor(openvino.Type.f32, shape) for shape in self._shapes]
-        for number, part in enumerate(parts):
-            self._look.set_output_tensor(number, part)
-        self._look.set_input_tensor(openvino.Tensor(np.ascontiguousarray(frame)))
-        self._look.infer()
-        return parts
+        return self._runner.look(frame)
 
     def judge(self, looks: Sequence[list[openvino.Tensor]]) -> np.ndarray:
         """See InferenceEngine."""
-        tensors = [part for look in looks for part in look]
-        for number, tensor in enumerate(tensors):
-            self._judge.set_input_tensor(number, tensor)
-        self._judge.infer()
-        return self._judge.get_output_tensor().data.copy()
+        return self._runner.judge(looks)

@@ -4,29 +4,41 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
+import openvino
 import torch
 from torch import Tensor, nn
 
 from weld_inspection.errors import InspectionError
+from weld_inspection.inspection.openvino_graphs import (
+    FINISH,
+    LOOK,
+    GraphRunner,
+    look_port,
+    part_name,
+    part_port,
+    read_graphs,
+    write_graphs,
+)
 from weld_inspection.inspection.preprocessing import resize_frame
 from weld_inspection.inspection.torch_backend import TorchBackend, normalise
 from weld_inspection.networks.gatewise import gatewise, replace_layers
-from weld_inspection.networks.segmentation_network import DEFECT_LOGIT, SegmentationNetwork
+from weld_inspection.networks.segmentation_network import DEFECT_LOGIT, SegmentationNetwork, Track
 from weld_inspection.networks.spatial import SpatialDecoder
 from weld_inspection.networks.subpixel import SubpixelDecoder
 from weld_inspection.networks.weights import Model, file_hash, load_model
 from weld_inspection.simulation.weld import SimulatedWeld
 
+Graphs = dict[str, openvino.Model]
+
 TRIED_WINDOWS = 2
 LARGEST_DIFFERENCE = 1e-3  # of a probability, in fp32
-FORMAT = "4"  # one more whenever the files' layout changes
+FORMAT = "5"  # one more whenever the files' layout changes
 KINDS = ("float", "int8")
-LOOK, JUDGE = "look.xml", "judge.xml"
 MADE_OF = ("weld_inspection", "weights")  # where a file says which weights it was made of
 AGREEMENT = ("weld_inspection", "agreement")  # and how its int8 masks agree with fp32's
 # Only the convolutions of the gates are computed in int8. They are nearly all of the work; in the
@@ -55,7 +67,7 @@ def exported(path: Path, kind: str = "float") -> Path:
         kind: "float" for fp32 and bf16, or "int8".
 
     Returns:
-        Folder with LOOK and JUDGE.
+        Folder for `openvino_graphs.read_graphs`.
 
     Raises:
         ModelError: The model file cannot be used.
@@ -120,63 +132,135 @@ class Look(nn.Module):
         return [look if isinstance(look, tuple) else (look,) for look in looks]
 
 
-class Judge(nn.Module):
-    """The looks at T frames, frame by frame, to defect probabilities (T, H, W)."""
+class PartOfJudge(nn.Module):
+    """A part of a network's `judge` for one window, with its tracks' tensors one by one."""
 
-    def __init__(self, network: SegmentationNetwork, sizes: Sequence[int]) -> None:
-        """Wraps a network; `sizes` are the numbers of tensors in the parts of a frame's look."""
+    def __init__(
+        self, network: SegmentationNetwork, work: Callable[..., Sequence[Track]], tracks: list
+    ) -> None:
+        """Wraps a part.
+
+        Args:
+            network: Whose part it is.
+            work: What it does.
+            tracks: Examples of the tracks that it reads.
+        """
         super().__init__()
-        self.network, self.sizes = network, sizes
-        self.size = (network.config.height, network.config.width)
+        self.network, self.work = network, work
+        self.gates = [len(track[0]) if isinstance(track[0], tuple) else 0 for track in tracks]
+        self.frames = len(tracks[0])
 
-    def forward(self, *looks: Tensor) -> Tensor:
-        """Returns the probabilities of one window."""
-        tensors = iter(looks)
-        frames = []
-        for _ in range(len(looks) // sum(self.sizes)):
-            parts = [tuple(islice(tensors, size)) for size in self.sizes]
-            frames.append([part if len(part) > 1 else part[0] for part in parts])
-        return torch.sigmoid(self.network.judge(frames, self.size)[0, :, DEFECT_LOGIT])
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Returns what the part gives, track by track."""
+        left = iter(tensors)
+        tracks = [
+            [tuple(islice(left, gates)) if gates else next(left) for _ in range(self.frames)]
+            for gates in self.gates
+        ]
+        return tuple(_flat(self.work(*tracks)))
+
+
+def _flat(tracks: Sequence[Track]) -> list[Tensor]:
+    """The tensors of some tracks, one by one."""
+    return [
+        tensor
+        for track in tracks
+        for frame in track
+        for tensor in (frame if isinstance(frame, tuple) else (frame,))
+    ]
 
 
 def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
-    import openvino
-
-    network = replace_layers(gatewise(model.network), SpatialDecoder, SubpixelDecoder).eval()
+    network = replace_layers(gatewise(model.network), SpatialDecoder, SubpixelDecoder)
+    network.eval().requires_grad_(False)
     config = model.config
-    look = Look(network)
-    frame = torch.zeros(config.height, config.width, 3, dtype=torch.uint8)
-    with torch.inference_mode():
-        parts = look.parts(frame)
-        looks = look(frame) * config.window
-    converted = {
-        LOOK: _convert(look, (frame,)),
-        JUDGE: _convert(Judge(network, [len(part) for part in parts]), looks),
-    }
-    _check(model, converted)
+    graphs = _graphs(network)
+    _check(model, graphs)
     if kind == "int8":
-        if not any(_is_gate(node) for graph in converted.values() for node in graph.get_ops()):
+        if not any(_has_gates(graph) for graph in graphs.values()):
             raise InspectionError(
                 f"{config.architecture} has no gates to compute in int8: use bf16 or fp32"
             )
         size = (config.window, config.width, config.height)
         windows = list(sample_windows(CALIBRATION_SEED, CALIBRATION_WINDOWS, *size))
-        frames = [frame for window in windows for frame in window]
-        samples = {LOOK: frames, JUDGE: _judge_inputs(converted[LOOK], windows)}
-        for name, graph in converted.items():
-            converted[name] = _quantise(graph, samples[name])
+        for name, samples in _samples(graphs, windows).items():
+            if _has_gates(graphs[name]):
+                graphs[name] = _quantise(graphs[name], samples)
         windows = list(sample_windows(AGREEMENT_SEED, AGREEMENT_WINDOWS, *size))
-        agreement = _agreement(model, converted, windows)
-        converted[JUDGE].set_rt_info(f"{agreement:.4f}", list(AGREEMENT))
-    for name, graph in converted.items():
+        agreement = _agreement(model, graphs, windows)
+        graphs[LOOK].set_rt_info(f"{agreement:.4f}", list(AGREEMENT))
+    for graph in graphs.values():
         graph.set_rt_info(mark, list(MADE_OF))
-        try:
-            openvino.save_model(graph, str(folder / name), compress_to_fp16=False)
-        except RuntimeError as error:
-            raise InspectionError(f"OpenVINO cannot write {folder / name}") from error
+    try:
+        write_graphs(folder, graphs)
+    except RuntimeError as error:
+        raise InspectionError(f"OpenVINO cannot write into {folder}") from error
 
 
-def _convert(module: nn.Module, example: tuple[Tensor, ...]) -> "openvino.Model":  # noqa: F821
+def _graphs(network: SegmentationNetwork) -> Graphs:
+    """Converts a network's `look` and the parts of its `judge`, see openvino_graphs."""
+    config = network.config
+    size = (config.height, config.width)
+    look = Look(network)
+    frame = torch.zeros(*size, 3, dtype=torch.uint8)
+    graphs = {LOOK: _convert(look, (frame,))}
+    tracks, ports, tensors = [], [], 0
+    for gates in look.parts(frame):
+        tracks.append([gates if len(gates) > 1 else gates[0]] * config.window)
+        numbers = range(tensors, tensors + len(gates))
+        ports.append([look_port(n, frame) for frame in range(config.window) for n in numbers])
+        tensors += len(gates)
+
+    def finish(*tracks: Track) -> list[Track]:
+        return [[torch.sigmoid(network.finish(tracks, size)[0, :, DEFECT_LOGIT])]]
+
+    for stage, members in enumerate(network.stages(), 1):
+        given, given_ports = [], []
+        for number, part in enumerate(members, 1):
+            name = part_name(stage, number)
+            read = [tracks[n] for n in part.reads]
+            read_ports = [ports[n] for n in part.reads]
+            answer = _convert_part(network, name, part.work, read, read_ports)
+            graphs[name] = answer[0]
+            given += answer[1]
+            given_ports += answer[2]
+        tracks, ports = given, given_ports
+    graphs[FINISH], *_ = _convert_part(network, FINISH, finish, tracks, ports)
+    return graphs
+
+
+def _convert_part(
+    network: SegmentationNetwork,
+    name: str,
+    work: Callable[..., Sequence[Track]],
+    tracks: Sequence[Track],
+    ports: Sequence[Sequence[str]],
+) -> tuple[openvino.Model, list[Track], list[list[str]]]:
+    """Converts a part of `judge`.
+
+    Args:
+        network: Whose part it is.
+        name: Of the graph.
+        work: What the part does.
+        tracks: Examples of the tracks that it reads.
+        ports: How their tensors are called.
+
+    Returns:
+        The graph, the tracks that it gives, and how their tensors are called.
+    """
+    graph = _convert(PartOfJudge(network, work, tracks), tuple(_flat(tracks)))
+    given = list(work(*tracks))
+    given_ports = [
+        [part_port(name, number, frame) for frame in range(len(track))]
+        for number, track in enumerate(given)
+    ]
+    names = chain(*ports, *given_ports)
+    for port, port_name in zip([*graph.inputs, *graph.outputs], names, strict=True):
+        port.get_tensor().set_names({port_name})
+    return graph, given, given_ports
+
+
+def _convert(module: nn.Module, example: tuple[Tensor, ...]) -> openvino.Model:
     """Converts a module; its inputs get the example's shapes."""
     from openvino import PartialShape
     from openvino.frontend import FrontEndManager, OpConversionFailure
@@ -199,22 +283,19 @@ def _convert(module: nn.Module, example: tuple[Tensor, ...]) -> "openvino.Model"
     return graph
 
 
-def _check(model: Model, converted: dict[str, "openvino.Model"]) -> None:  # noqa: F821
+def _check(model: Model, graphs: Graphs) -> None:
     """Raises where the converted network answers otherwise than the network itself.
 
     A conversion follows what one window makes a network do. One that does different things for
     different windows would be converted without a word.
     """
-    import openvino
-
     config = model.config
     shape = (TRIED_WINDOWS, config.window, config.height, config.width, 3)
     windows = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    options = {"INFERENCE_PRECISION_HINT": "f32"}
-    judge = openvino.Core().compile_model(converted[JUDGE], "CPU", options).create_infer_request()
+    runner = GraphRunner(graphs, "f32")
     reference = TorchBackend(model.network, "cpu", "fp32")
-    for window, looks in zip(windows, _judge_inputs(converted[LOOK], windows), strict=True):
-        answer = judge.infer(looks)[0]
+    for window in windows:
+        answer = runner.judge([runner.look(frame) for frame in window])
         difference = float(np.abs(answer - reference.infer(window)).max())
         if not difference < LARGEST_DIFFERENCE:
             raise InspectionError(
@@ -223,22 +304,19 @@ def _check(model: Model, converted: dict[str, "openvino.Model"]) -> None:  # noq
             )
 
 
-def _judge_inputs(look: "openvino.Model", windows: Sequence[np.ndarray]) -> list[list[np.ndarray]]:  # noqa: F821
-    """What the judge reads of some windows."""
-    import openvino
-
-    options = {"INFERENCE_PRECISION_HINT": "f32"}
-    request = openvino.Core().compile_model(look, "CPU", options).create_infer_request()
-    samples = []
+def _samples(graphs: Graphs, windows: Sequence[np.ndarray]) -> dict[str, list]:
+    """What each graph reads of some windows."""
+    runner = GraphRunner(graphs, "f32")
+    samples: dict[str, list] = {name: [] for name in graphs}
     for window in windows:
-        sample: list[np.ndarray] = []
-        for frame in window:
-            sample += [value.copy() for value in request.infer([frame]).values()]
-        samples.append(sample)
+        samples[LOOK] += list(window)
+        runner.judge([runner.look(frame) for frame in window])
+        for name, values in runner.inputs().items():
+            samples[name].append(values)
     return samples
 
 
-def _quantise(graph: "openvino.Model", samples: list) -> "openvino.Model":  # noqa: F821
+def _quantise(graph: openvino.Model, samples: list) -> openvino.Model:
     """Computes the gates' convolutions in int8, with ranges as the samples show them."""
     os.environ.setdefault("NNCF_CI", "1")  # no report of its use over the network
     import logging
@@ -271,22 +349,24 @@ def _quantise(graph: "openvino.Model", samples: list) -> "openvino.Model":  # no
     )
 
 
-def _is_gate(node: "openvino.Node") -> bool:  # noqa: F821
+def _has_gates(graph: openvino.Model) -> bool:
+    """Whether a gate is computed in a graph."""
+    return any(_is_gate(node) for node in graph.get_ops())
+
+
+def _is_gate(node: openvino.Node) -> bool:
     """Whether a node is a convolution of a gate."""
     name = node.get_friendly_name()
     return node.get_type_name() == "Convolution" and any(f".{m}." in name for m in INT8_MODULES)
 
 
-def _agreement(model: Model, converted: dict, windows: Sequence[np.ndarray]) -> float:
+def _agreement(model: Model, graphs: Graphs, windows: Sequence[np.ndarray]) -> float:
     """How int8 masks agree with fp32's: intersection over union of their defect pixels."""
-    import openvino
-
-    options = {"INFERENCE_PRECISION_HINT": "bf16"}
-    judge = openvino.Core().compile_model(converted[JUDGE], "CPU", options).create_infer_request()
+    runner = GraphRunner(graphs, "bf16")
     reference = TorchBackend(model.network, "cpu", "fp32")
     both = either = 0
-    for window, looks in zip(windows, _judge_inputs(converted[LOOK], windows), strict=True):
-        found = judge.infer(looks)[0] > model.threshold
+    for window in windows:
+        found = runner.judge([runner.look(frame) for frame in window]) > model.threshold
         wanted = reference.infer(window) > model.threshold
         both += np.count_nonzero(found & wanted)
         either += np.count_nonzero(found | wanted)
@@ -303,12 +383,10 @@ def agreement(path: Path) -> float | None:
         Intersection over union of defect pixels, of simulated welds at the model's threshold; None
         where the files are not there or are of other weights.
     """
-    import openvino
-
     for folder, mark in _places(path, "int8"):
         if mark and _mark(folder) == mark:
-            graph = openvino.Core().read_model(str(folder / JUDGE))
-            return float(graph.get_rt_info(list(AGREEMENT)).astype(str))
+            look = read_graphs(folder)[LOOK]
+            return float(look.get_rt_info(list(AGREEMENT)).astype(str))
     return None
 
 
@@ -337,13 +415,8 @@ def sample_windows(
 
 def _mark(folder: Path) -> str:
     """What an export says that it was made of; empty where there is none."""
-    import openvino
-
-    core = openvino.Core()
     try:
-        if not all((folder / name).is_file() for name in (LOOK, JUDGE)):
-            return ""
-        graphs = [core.read_model(str(folder / name)) for name in (LOOK, JUDGE)]
+        graphs = read_graphs(folder).values()
         marks = {graph.get_rt_info(list(MADE_OF)).astype(str) for graph in graphs}
     except (RuntimeError, OSError):  # cut off, of another format, or not to be read
         return ""

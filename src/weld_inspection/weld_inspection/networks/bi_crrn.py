@@ -1,47 +1,34 @@
 """What bi-CRRN-E and bi-CRRN-ED share: two directions of time that are merged at the top."""
 
-from abc import abstractmethod
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.cstm import at_once
+from weld_inspection.networks.segmentation_network import Track
 from weld_inspection.networks.window_network import WindowNetwork
 
 
 class BiCrrn(WindowNetwork):
-    """A network whose spatio-temporal part reads a window forwards and backwards."""
+    """A network whose spatio-temporal part reads a window forwards and backwards.
+
+    Its last stage gives the top hidden states of both directions.
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         """Makes the spatial parts and the top 1x1 convolution of eq. (3) and (6)."""
         super().__init__(config)
         self.top = self._merge()  # W_1x1, C x 2C
 
-    def temporal(self, looks: Sequence[Sequence[Tensor]]) -> Sequence[Tensor]:
+    def temporal(self, forward: Track, backward: Track) -> Track:
         """See WindowNetwork."""
-        return merge(self.top, *self.directions(*zip(*looks, strict=True)))
-
-    @abstractmethod
-    def directions(
-        self, forward: Sequence[Tensor], backward: Sequence[Tensor]
-    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        """Returns the top hidden states of both directions, (B, C, h, w) for t = 1..T.
-
-        Args:
-            forward: What the lowest forward layer makes of the features, (B, 4 C, h, w) for
-                t = 1..T.
-            backward: The same of the lowest backward layer.
-        """
+        return merge(self.top, forward, backward)
 
     def _merge(self) -> nn.Conv2d:
         return nn.Conv2d(2 * self.config.channels, self.config.channels, 1, bias=False)
 
 
-def merge(
-    convolution: nn.Conv2d, forward: Sequence[Tensor], backward: Sequence[Tensor]
-) -> tuple[Tensor, ...]:
+def merge(convolution: nn.Conv2d, forward: Track, backward: Track) -> Track:
     """W_1x1 of both directions' states: (B, C, h, w) for t = 1..T of twice as many."""
     pairs = zip(forward, backward, strict=True)
     return at_once(convolution, [torch.cat(pair, 1) for pair in pairs])

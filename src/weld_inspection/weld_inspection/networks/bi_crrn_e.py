@@ -1,11 +1,13 @@
 """bi-CRRN-E, eq. (2) and (3): an ST-Encoder whose directions are fully connected at each time."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
 from weld_inspection.networks.bi_crrn import BiCrrn, merge
 from weld_inspection.networks.config import NetworkConfig
+from weld_inspection.networks.segmentation_network import Part, Track
 
 
 class BiCrrnE(BiCrrn):
@@ -28,18 +30,43 @@ class BiCrrnE(BiCrrn):
         """See WindowNetwork."""
         return [layers[0].drive(features) for layers in (self.forward_layers, self.backward_layers)]
 
-    def directions(
-        self, forward: Sequence[Tensor], backward: Sequence[Tensor]
-    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        """See BiCrrn."""
-        adds = list(zip(self.forward_attention, self.backward_attention, strict=True))
-        ahead = self.forward_layers[0](forward, add=adds[0][0])
-        back = self.backward_layers[0](backward, backward=True, add=adds[0][1])
+    def stages(self) -> list[tuple[Part, ...]]:
+        """See SegmentationNetwork: both directions of a layer, then what the next layer reads."""
+        stages = [self._directions(0, ((0,), (1,)))]
         for layer in range(1, self.config.layers):
-            inputs = merge(self.merge_hidden[layer - 1], ahead.hidden, back.hidden)
-            cells = merge(self.merge_cell[layer - 1], ahead.cell, back.cell)
-            upper = self.forward_layers[layer]
-            ahead = upper(upper.drives(inputs), cells, add=adds[layer][0])
-            upper = self.backward_layers[layer]
-            back = upper(upper.drives(inputs), cells, backward=True, add=adds[layer][1])
-        return ahead.hidden, back.hidden
+            stages.append((Part(partial(self._merge_layers, layer - 1), (0, 1, 2, 3)),))
+            stages.append(self._directions(layer, ((0, 1), (0, 1))))
+        return stages
+
+    def _directions(self, layer: int, reads: Sequence[tuple[int, ...]]) -> tuple[Part, ...]:
+        """The stage of a layer, forward and backward."""
+        return tuple(
+            Part(partial(self._run, layer, backward), reads[backward]) for backward in (False, True)
+        )
+
+    def _run(
+        self, layer: int, backward: bool, inputs: Track, cells: Track | None = None
+    ) -> list[Track]:
+        """Runs a layer in one direction: its hidden states and, below the top, its cells.
+
+        Args:
+            layer: From 0.
+            backward: Its direction.
+            inputs: What the layer reads, (B, C, h, w) each; of the lowest its drives.
+            cells: The merged cells of the layer below.
+        """
+        layers = self.backward_layers if backward else self.forward_layers
+        attention = self.backward_attention if backward else self.forward_attention
+        drives = layers[layer].drives(inputs) if layer else inputs
+        output = layers[layer](drives, cells, backward=backward, add=attention[layer])
+        top = layer == self.config.layers - 1
+        return [output.hidden] if top else [output.hidden, output.cell]
+
+    def _merge_layers(
+        self, layer: int, hidden: Track, cell: Track, hidden_back: Track, cell_back: Track
+    ) -> list[Track]:
+        """Hidden states and cells of both directions of a layer for the one above."""
+        return [
+            merge(self.merge_hidden[layer], hidden, hidden_back),
+            merge(self.merge_cell[layer], cell, cell_back),
+        ]

@@ -1,12 +1,11 @@
 """bi-CRRN-ED, eq. (4) to (7): an ST-Encoder and an ST-Decoder in each direction of time."""
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
 from weld_inspection.networks.bi_crrn import BiCrrn
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.encoder_decoder import EncoderDecoder
+from weld_inspection.networks.segmentation_network import Part
 
 
 class BiCrrnEd(BiCrrn):
@@ -30,8 +29,7 @@ class BiCrrnEd(BiCrrn):
         """See WindowNetwork."""
         return [self.forward_stack.drive(features), self.backward_stack.drive(features)]
 
-    def directions(
-        self, forward: Sequence[Tensor], backward: Sequence[Tensor]
-    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        """See BiCrrn."""
-        return self.forward_stack(forward), self.backward_stack(backward)
+    def stages(self) -> list[tuple[Part, ...]]:
+        """See SegmentationNetwork: both stacks, which know nothing of each other."""
+        stacks = (self.forward_stack, self.backward_stack)
+        return [tuple(Part(stack.decode, (number,)) for number, stack in enumerate(stacks))]

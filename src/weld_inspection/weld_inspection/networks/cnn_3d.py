@@ -1,11 +1,10 @@
 """3D-CNN: the spatio-temporal part is an autoencoder of 3-D convolutions."""
 
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from weld_inspection.networks.config import NetworkConfig
+from weld_inspection.networks.segmentation_network import Track
 from weld_inspection.networks.window_network import WindowNetwork
 
 KERNEL_TIME = 3  # frames; the paper gives none
@@ -33,9 +32,9 @@ class Cnn3d(WindowNetwork):
         self.encoder_norms = nn.ModuleList(nn.BatchNorm3d(channels) for _ in layers)
         self.decoder_norms = nn.ModuleList(nn.BatchNorm3d(channels) for _ in layers)
 
-    def temporal(self, looks: Sequence[Sequence[Tensor]]) -> Sequence[Tensor]:
+    def temporal(self, features: Track) -> Track:
         """See WindowNetwork."""
-        hidden = torch.stack([features for (features,) in looks], 2)  # (B, C, T, h, w)
+        hidden = torch.stack(features, 2)  # (B, C, T, h, w)
         sizes = []
         for convolution, norm in zip(self.encoder, self.encoder_norms, strict=True):
             sizes.append(list(hidden.shape[2:]))

@@ -1,11 +1,10 @@
 """CRRN and ConvLSTM: the encoder and decoder of bi-CRRN-ED in one direction of time."""
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.encoder_decoder import EncoderDecoder
+from weld_inspection.networks.segmentation_network import Track
 from weld_inspection.networks.window_network import WindowNetwork
 
 
@@ -39,6 +38,6 @@ class Crrn(WindowNetwork):
         """See WindowNetwork."""
         return [self.stack.drive(features)]
 
-    def temporal(self, looks: Sequence[Sequence[Tensor]]) -> Sequence[Tensor]:
+    def temporal(self, drives: Track) -> Track:
         """See WindowNetwork."""
-        return self.stack([drive for (drive,) in looks])
+        return self.stack(drives)

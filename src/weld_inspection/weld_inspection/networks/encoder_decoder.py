@@ -1,10 +1,9 @@
 """An ST-Encoder and the ST-Decoder that undoes it, in one direction of time, eq. (4) to (7)."""
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 
 from weld_inspection.networks.cstm import at_once
+from weld_inspection.networks.segmentation_network import Track
 
 
 class EncoderDecoder(nn.Module):
@@ -37,7 +36,11 @@ class EncoderDecoder(nn.Module):
         """Returns what the lowest layer makes of frames' features, see CSTM."""
         return self.encoder[0].drive(features)
 
-    def forward(self, drives: Sequence[Tensor]) -> Sequence[Tensor]:
+    def decode(self, drives: Track) -> list[Track]:
+        """As `forward`, for a stage of a network."""
+        return [self(drives)]
+
+    def forward(self, drives: Track) -> Track:
         """Returns the decoder's top hidden states.
 
         Args:

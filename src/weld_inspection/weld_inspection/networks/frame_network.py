@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from weld_inspection.networks.segmentation_network import SegmentationNetwork
+from weld_inspection.networks.segmentation_network import SegmentationNetwork, Track
 
 
 class FrameNetwork(SegmentationNetwork):
@@ -20,9 +20,10 @@ class FrameNetwork(SegmentationNetwork):
         """See SegmentationNetwork: all there is to do."""
         return [self.segment(frames)]
 
-    def judge(self, looks: Sequence[Sequence[Tensor]], size: tuple[int, int]) -> Tensor:
+    def finish(self, tracks: Sequence[Track], size: tuple[int, int]) -> Tensor:
         """See SegmentationNetwork."""
-        return torch.stack([logits for (logits,) in looks], 1)
+        (logits,) = tracks
+        return torch.stack(logits, 1)
 
     @abstractmethod
     def segment(self, frames: Tensor) -> Tensor:

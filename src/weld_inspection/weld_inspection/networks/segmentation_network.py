@@ -1,8 +1,8 @@
 """What every network of the registry is: a window of frames in, logits for each pixel out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,22 @@ from weld_inspection.networks.config import NetworkConfig
 
 SOUND_AND_DEFECT = 2  # logits for each pixel; the paper's two output channels
 DEFECT_LOGIT = 1  # channel of the logits; 0 is sound
+
+
+# What a network knows of a window's frames: T tensors (B, ...), for frame t = 1..T.
+Track = Sequence[Tensor]
+
+
+class Part(NamedTuple):
+    """A part of `judge` that can be done beside the others of its stage.
+
+    Attributes:
+        work: From the tracks that it reads to the tracks that it adds.
+        reads: Numbers of those tracks among what the stage before gave.
+    """
+
+    work: Callable[..., Sequence[Track]]
+    reads: tuple[int, ...]
 
 
 class SegmentationNetwork(nn.Module, ABC):
@@ -63,7 +79,34 @@ class SegmentationNetwork(nn.Module, ABC):
         Returns:
             As of `forward`.
         """
-        return self(torch.stack([frames for (frames,) in looks], 1))
+        tracks: list[Track] = list(zip(*looks, strict=True))
+        for stage in self.stages():
+            tracks = [
+                track for part in stage for track in part.work(*(tracks[n] for n in part.reads))
+            ]
+        return self.finish(tracks, size)
+
+    def stages(self) -> list[tuple[Part, ...]]:
+        """Tells what of `judge` can be done side by side.
+
+        Returns:
+            The stages before `finish`. The first one reads the looks' tracks, each other one what
+            the parts of the one before gave, in their order.
+        """
+        return []
+
+    def finish(self, tracks: Sequence[Track], size: tuple[int, int]) -> Tensor:
+        """Does the last of `judge`.
+
+        Args:
+            tracks: What the last stage gave, or the looks' tracks where there are no stages.
+            size: H and W of the frames, pixels.
+
+        Returns:
+            As of `forward`.
+        """
+        (frames,) = tracks
+        return self(torch.stack(frames, 1))
 
     def loss(self, frames: Tensor, masks: Tensor, counted: Tensor | None = None) -> Tensor:
         """Returns what training makes small.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.cstm import CSTM, AttentionMap, at_once
-from weld_inspection.networks.segmentation_network import SegmentationNetwork
+from weld_inspection.networks.segmentation_network import SegmentationNetwork, Track
 from weld_inspection.networks.spatial import SpatialDecoder, SpatialEncoder
 
 
@@ -35,21 +35,21 @@ class WindowNetwork(SegmentationNetwork):
         """See SegmentationNetwork."""
         return self.drive(self.spatial_encoder(frames))
 
-    def judge(self, looks: Sequence[Sequence[Tensor]], size: tuple[int, int]) -> Tensor:
+    def finish(self, tracks: Sequence[Track], size: tuple[int, int]) -> Tensor:
         """See SegmentationNetwork."""
         decode = partial(self.spatial_decoder, size=size)
-        return torch.stack(at_once(decode, self.temporal(looks)), 1)
+        return torch.stack(at_once(decode, self.temporal(*tracks)), 1)
 
     def drive(self, features: Tensor) -> list[Tensor]:
         """Returns what the lowest layers make of single frames' features (N, C, h, w)."""
         return [features]
 
     @abstractmethod
-    def temporal(self, looks: Sequence[Sequence[Tensor]]) -> Sequence[Tensor]:
+    def temporal(self, *tracks: Track) -> Track:
         """Returns what the S-Decoder reads, (B, C, h, w) for t = 1..T.
 
         Args:
-            looks: What `drive` gave for frame t = 1..T of B windows, (B, K, h, w) each.
+            tracks: What the last stage gave; without stages, what `drive` gave, (B, K, h, w) each.
         """
 
     def _stack(self, *, lower_cells: bool = True) -> nn.ModuleList:
