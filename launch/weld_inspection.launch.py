@@ -25,8 +25,6 @@ SOURCES = ["device", "video", "images", "bag", "simulated"]
 BOOLEANS = ["true", "false"]
 RESPAWN_DELAY_S = 2.0
 PARAMETER_FOLDER = tempfile.TemporaryDirectory(prefix="weld_inspection_")  # goes with the process
-# A bag can wait for what is in the queue, a carriage not for its report.
-RECORDER_PRIORITY = "nice -n 5"
 SHARED_MEMORY_BYTES = 6 * 64 * 2**20  # a segment of fastdds_profile.xml for each node, and spare
 
 # name, default, choices, description; an empty default is "as in params_file".
@@ -134,11 +132,10 @@ def make_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         """The arguments that are not left out; each is named as the parameter it sets."""
         return {name: values[name] for name in names if values[name]}
 
-    def node(name: str, defaults: dict, arguments: dict, prefix: str = "") -> Node:
+    def node(name: str, defaults: dict, arguments: dict) -> Node:
         return Node(
             package=PACKAGE,
             executable=name,
-            prefix=prefix,
             name=name,
             namespace=values["namespace"],
             parameters=[
@@ -178,7 +175,7 @@ def make_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     if alarmed:
         nodes.append(node("alarm", {}, {}))
     if recorded:
-        nodes.append(node("recorder", {}, given("output_dir"), RECORDER_PRIORITY))
+        nodes.append(node("recorder", {}, given("output_dir")))
     if simulated:
         weld = dict(camera_file.get("simulated") or {}) | carriage
         weld["loop"] = camera_file.get("loop", False)

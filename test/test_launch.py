@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from rcl_interfaces.srv import GetParameters
@@ -149,12 +150,31 @@ def test_wrong_arguments_end_the_launch_with_one_reason(graph, arguments, text):
     assert text in process.output
 
 
-def environment_of(graph, process):
-    """The environment of the camera's process."""
-    graph.wait_for_output(process, "[camera_driver-1]: process started with pid [")
-    pid = process.output.partition("[camera_driver-1]: process started with pid [")[2].split("]")[0]
-    text = Path(f"/proc/{pid}/environ").read_text()
-    return dict(entry.split("=", 1) for entry in text.split("\0") if "=" in entry)
+def process_of(graph, process, name):
+    """The process of a node."""
+    words = f"[{name}]: process started with pid ["
+    graph.wait_for_output(process, words)
+    return psutil.Process(int(process.output.partition(words)[2].split("]")[0]))
+
+
+@pytest.mark.parametrize("of_user", [None, "4"])
+def test_recorder_gives_way_and_threads_share_heaps_unless_the_user_says_else(
+    graph, of_user, tmp_path
+):
+    graph.environment.pop("MALLOC_ARENA_MAX", None)
+    process = graph.launch(
+        {"MALLOC_ARENA_MAX": of_user} if of_user else {},
+        source="images",
+        path=tmp_path,
+        alarm="false",
+        autostart="false",
+        output_dir=tmp_path / "bags",
+    )
+    camera = process_of(graph, process, "camera_driver-1")
+    assert camera.environ()["MALLOC_ARENA_MAX"] == (of_user or "2")
+    graph.wait_for_state("weld/recorder", "unconfigured")
+    recorder = process_of(graph, process, "recorder-3")
+    assert recorder.nice() == min(19, camera.nice() + 5)
 
 
 @pytest.mark.parametrize("of_user", [None, "user.xml"])
@@ -168,7 +188,7 @@ def test_fast_dds_profile_is_set_unless_the_user_has_one(graph, of_user, tmp_pat
     process = graph.launch(
         changed, source="images", path=tmp_path, record="false", alarm="false", autostart="false"
     )
-    value = environment_of(graph, process)[name]
+    value = process_of(graph, process, "camera_driver-1").environ()[name]
     if of_user:
         assert value == str(of_user)
     else:

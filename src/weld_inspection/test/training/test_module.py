@@ -3,14 +3,12 @@ import math
 import pytest
 import torch
 
-from weld_inspection.errors import InspectionError
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.segmentation_network import segmentation_loss
-from weld_inspection.networks.weights import save_model
 from weld_inspection.training.config import TrainingConfig
 from weld_inspection.training.metrics import binary_metrics
-from weld_inspection.training.module import WindowSegmentation, take_over
+from weld_inspection.training.module import WindowSegmentation
 
 
 def small(name, **options):
@@ -75,20 +73,3 @@ def test_metrics_are_those_of_counts_made_by_hand():
     # Precision 1/3, recall 1.
     for name, square in (("f05", 0.25), ("f1", 1.0), ("f2", 4.0)):
         assert float(metrics[name].compute()) == pytest.approx((1 + square) / (square + 3))
-
-
-def test_weights_are_taken_over_where_they_fit(tmp_path):
-    torch.manual_seed(0)
-    source, target = small("bi_crrn_e"), small("bi_crrn_ed_attn", window=4)
-    save_model(tmp_path / "e.safetensors", source)
-    assert take_over(target, tmp_path / "e.safetensors") > 0
-    assert torch.equal(
-        target.spatial_encoder.layers[0].weight, source.spatial_encoder.layers[0].weight
-    )
-    assert torch.equal(
-        target.backward_stack.encoder[1].from_hidden.weight,
-        source.backward_layers[1].from_hidden.weight,
-    )
-    other = build_network(NetworkConfig("bi_crrn_e", channels=6, kernel_size=3, in_channels=1))
-    with pytest.raises(InspectionError, match="no weights"):
-        take_over(other, tmp_path / "e.safetensors")

@@ -143,7 +143,9 @@ def paper_tables(scores: Sequence[Score], names: Sequence[str]) -> list[Table]:
     shown = [item for item in usual if item["network"] in names] + [
         item for item in usual if item["network"] not in names
     ]
-    imbalanced = [item for item in scores if item["imbalance"]]
+    imbalanced = sorted(
+        (item for item in scores if item["imbalance"]), key=lambda item: item["imbalance"]
+    )
     other = [item for item in scores if item["options"] and not item["imbalance"]]
     base = {item["network"] for item in other}
     other = [item for item in usual if item["network"] in base] + other

@@ -79,12 +79,16 @@ class SegmentationNetwork(nn.Module, ABC):
         Returns:
             As of `forward`.
         """
+        return self.finish(self.run_stages(looks), size)
+
+    def run_stages(self, looks: Sequence[Sequence[Tensor]]) -> list[Track]:
+        """Does what `judge` does before `finish`, one part after the other."""
         tracks: list[Track] = list(zip(*looks, strict=True))
         for stage in self.stages():
             tracks = [
                 track for part in stage for track in part.work(*(tracks[n] for n in part.reads))
             ]
-        return self.finish(tracks, size)
+        return tracks
 
     def stages(self) -> list[tuple[Part, ...]]:
         """Tells what of `judge` can be done side by side.

@@ -26,10 +26,21 @@ class WindowNetwork(SegmentationNetwork):
 
     def forward(self, frames: Tensor) -> Tensor:
         """See SegmentationNetwork."""
-        steps, size = frames.shape[1], (frames.shape[-2], frames.shape[-1])
+        return self.decode(self.features(frames), (frames.shape[-2], frames.shape[-1]))
+
+    def features(self, frames: Tensor) -> Track:
+        """Returns what the S-Decoder reads, (B, C, h, w) for t = 1..T.
+
+        Args:
+            frames: As of `forward`.
+        """
         parts = self.look(frames.transpose(0, 1).flatten(0, 1))
-        looks = zip(*(part.chunk(steps) for part in parts), strict=True)
-        return self.judge(list(looks), size)
+        looks = zip(*(part.chunk(frames.shape[1]) for part in parts), strict=True)
+        return self.temporal(*self.run_stages(list(looks)))
+
+    def decode(self, features: Track, size: tuple[int, int]) -> Tensor:
+        """Returns the logits of what `features` gave, for frames of H x W pixels."""
+        return torch.stack(at_once(partial(self.spatial_decoder, size=size), features), 1)
 
     def look(self, frames: Tensor) -> list[Tensor]:
         """See SegmentationNetwork."""
@@ -37,8 +48,7 @@ class WindowNetwork(SegmentationNetwork):
 
     def finish(self, tracks: Sequence[Track], size: tuple[int, int]) -> Tensor:
         """See SegmentationNetwork."""
-        decode = partial(self.spatial_decoder, size=size)
-        return torch.stack(at_once(decode, self.temporal(*tracks)), 1)
+        return self.decode(self.temporal(*tracks), size)
 
     def drive(self, features: Tensor) -> list[Tensor]:
         """Returns what the lowest layers make of single frames' features (N, C, h, w)."""

@@ -1,5 +1,6 @@
 """The recorder: the seconds around a defect in, bags out."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,9 @@ TICK_PERIOD = 0.1
 
 STATE_PERIOD = 1.0
 """How often (s) the state is published without a change."""
+
+NICENESS = 5
+"""How far the process gives way to others: a bag can wait, a carriage not for its report."""
 
 NOT_ACTIVE = "the recorder is not active"
 
@@ -363,6 +367,7 @@ def _with_topic(callback: Callable[[bytes, str], None], topic: str) -> Callable[
 
 def main() -> int:
     """Runs the node."""
+    os.nice(NICENESS)
     return run_node(Recorder, DESCRIPTION)
 
 

@@ -39,7 +39,10 @@ class TrainingConfig:
         device: "auto", "cpu" or "cuda".
         precision: "auto", "fp32" or "bf16" (autocast; weights stay fp32).
         workers: Processes that read clips; 0 reads in the training process.
-        start_from: Model file whose weights are taken over where names and shapes agree.
+        start_from: Model file whose weights are taken over where names and shapes agree, see
+            `training.start`.
+        teacher: Model file whose features the network learns beside the masks (knowledge
+            distillation); "" for none.
         network_options: Overrides of NetworkConfig's fields, such as {"window": 5}.
     """
 
@@ -60,6 +63,7 @@ class TrainingConfig:
     precision: str = "auto"
     workers: int = 0
     start_from: str = ""
+    teacher: str = ""
     network_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -24,7 +24,8 @@ from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.weights import save_model
 from weld_inspection.training.config import TrainingConfig
 from weld_inspection.training.crops import DEFECT_SHARE, Crop
-from weld_inspection.training.module import WindowSegmentation, take_over
+from weld_inspection.training.module import WindowSegmentation
+from weld_inspection.training.start import take_over
 from weld_inspection.training.windows import WindowDataset
 
 STEPS_BETWEEN_CHECKPOINTS = 100  # what a kill may cost, in an epoch that is longer
@@ -69,8 +70,8 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
         raise InspectionError(
             f"imbalance counts pixels, and {config.network} does not learn by pixels: leave it out"
         )
-    if config.start_from and not resume:
-        take_over(network, Path(config.start_from))
+    # A run that is resumed needs to know what was taken over, not the values.
+    taken = take_over(network, Path(config.start_from)) if config.start_from else set()
     training = _loader(config, config.data, network.config, group, training=True)
     validation = None
     if config.validation:
@@ -105,7 +106,10 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
         num_sanity_val_steps=0,
     )
     module = WindowSegmentation(
-        network.channels_last(), config, _share_of_sound(config, training.dataset.datasets)
+        network.channels_last(),
+        config,
+        _share_of_sound(config, training.dataset.datasets),
+        frozenset(taken),
     )
     if checkpoint is not None:
         _check_fits(checkpoint, module)
@@ -219,7 +223,8 @@ def _without_folders(config: TrainingConfig) -> dict:
     del values["out"]
     for name in ("data", "validation"):
         values[name] = [Path(folder).name for folder in values[name]]
-    values["start_from"] = Path(config.start_from).name
+    for name in ("start_from", "teacher"):
+        values[name] = Path(values[name]).name
     return values
 
 

@@ -1,11 +1,12 @@
 """Algorithm 1 of the paper as a Lightning module: BCE over sound and defect, Adam."""
 
+from pathlib import Path
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.torch_backend import normalise
@@ -15,21 +16,26 @@ from weld_inspection.networks.segmentation_network import (
     segmentation_loss,
 )
 from weld_inspection.networks.weights import load_model
+from weld_inspection.networks.window_network import WindowNetwork
 from weld_inspection.training.config import TrainingConfig
 from weld_inspection.training.metrics import binary_metrics
+from weld_inspection.training.start import keep_statistics
 
-# The ST-Encoder of bi-CRRN-E has the layers of bi-CRRN-ED's: one can start from the other.
-ENCODERS = {
-    "forward_layers.": "forward_stack.encoder.",
-    "backward_layers.": "backward_stack.encoder.",
-}
+# What a teacher's features weigh beside the masks. Both are learned at once: the features, of which
+# there are many at every place, show the way, and the masks where the teacher errs.
+TEACHING = 0.2
+LEAST_VARIANCE = 1e-3
 
 
 class WindowSegmentation(lightning.LightningModule):
     """Trains a network on windows of uint8 frames and 0/1 masks."""
 
     def __init__(
-        self, network: SegmentationNetwork, config: TrainingConfig, sound_counted: float = 1.0
+        self,
+        network: SegmentationNetwork,
+        config: TrainingConfig,
+        sound_counted: float = 1.0,
+        taken_over: frozenset[str] = frozenset(),
     ) -> None:
         """Wraps a network made by `build_network`.
 
@@ -37,20 +43,28 @@ class WindowSegmentation(lightning.LightningModule):
             network: Is trained.
             config: The numbers.
             sound_counted: Share of the sound pixels that the loss counts.
+            taken_over: Names of the tensors that the network has of another model.
+
+        Raises:
+            InspectionError: The config's teacher cannot be loaded, or cannot teach this network.
         """
         super().__init__()
         self.network = network
         self.config = config
         self.sound_counted = sound_counted
+        self._taken_over = taken_over
+        # In a tuple: it is no part of what is trained and saved.
+        self._teacher = (load_teacher(Path(config.teacher), network),) if config.teacher else ()
         self.pixel_metrics = binary_metrics("validation_")
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """Returns the loss of a batch: frames (B, T, H, W, 3) uint8, masks (B, T, H, W) 0/1."""
-        masks = batch["masks"]
-        if self.sound_counted < 1:
-            loss = self.network.loss(self._frames(batch), masks, self._draw_counted(masks, index))
+        frames, masks = self._frames(batch), batch["masks"]
+        counted = self._draw_counted(masks, index) if self.sound_counted < 1 else None
+        if self._teacher:
+            loss = self._taught(*self._teacher, frames, masks, counted)
         else:
-            loss = self.network.loss(self._frames(batch), masks)
+            loss = self.network.loss(frames, masks, counted)
         if not torch.isfinite(loss):
             raise InspectionError(
                 f"the loss is {loss.item()} in epoch {self.current_epoch}, batch {index}: "
@@ -86,6 +100,27 @@ class WindowSegmentation(lightning.LightningModule):
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
+    def train(self, mode: bool = True) -> "WindowSegmentation":
+        """Sets the mode; statistics that were taken over stay as they are."""
+        super().train(mode)
+        keep_statistics(self.network, self._taken_over)
+        return self
+
+    def _taught(
+        self, teacher: WindowNetwork, frames: Tensor, masks: Tensor, counted: Tensor | None
+    ) -> Tensor:
+        """The loss with a teacher: of the masks, and how far the features are from the teacher's.
+
+        This is knowledge distillation by features (Romero et al., "FitNets", 2015).
+        """
+        with torch.no_grad():
+            wanted = torch.cat(tuple(teacher.to(frames.device).features(frames))).float()
+        features = self.network.features(frames)
+        logits = self.network.decode(features, (frames.shape[-2], frames.shape[-1]))
+        variance = wanted.var((0, 2, 3), keepdim=True) + LEAST_VARIANCE  # of each channel
+        distance = ((torch.cat(tuple(features)).float() - wanted).square() / variance).mean()
+        return segmentation_loss(logits, masks, counted) + TEACHING * distance
+
     def _draw_counted(self, masks: Tensor, index: int) -> Tensor:
         """All defect pixels and some sound ones, which follow from seed, epoch and batch."""
         rng = np.random.default_rng([self.config.seed, self.current_epoch, index])
@@ -97,28 +132,29 @@ class WindowSegmentation(lightning.LightningModule):
         return normalise(batch["frames"].permute(0, 1, 4, 2, 3))
 
 
-def take_over(network: nn.Module, path: Any) -> int:
-    """Copies the weights of a model file into a network where names and shapes agree.
+def load_teacher(path: Path, network: SegmentationNetwork) -> WindowNetwork:
+    """Loads the model whose features a network is to learn.
 
     Args:
-        network: Receives the weights.
-        path: Model file, of the same or a related network.
-
-    Returns:
-        How many tensors were copied.
+        path: Model file.
+        network: The one that learns.
 
     Raises:
-        InspectionError: The file cannot be loaded or nothing in it fits.
+        InspectionError: The file cannot be loaded, or one of the two has no such features, or they
+            are of another shape.
     """
-    own = network.state_dict()
-    fitting = {}
-    for name, value in load_model(path).network.state_dict().items():
-        for light, full in ENCODERS.items():
-            if name.startswith(light) and name not in own:
-                name = name.replace(light, full, 1)
-        if name in own and own[name].shape == value.shape:
-            fitting[name] = value
-    if not any(value.ndim > 1 for value in fitting.values()):  # biases alone are no start
-        raise InspectionError(f"no weights of {path} fit this network: start from a related one")
-    network.load_state_dict(own | fitting)
-    return len(fitting)
+    teacher = load_model(path).network
+    if not isinstance(teacher, WindowNetwork) or not isinstance(network, WindowNetwork):
+        raise InspectionError(
+            f"{teacher.config.architecture} cannot teach {network.config.architecture}: both must "
+            "have an S-Decoder"
+        )
+    shapes = [
+        (n.config.channels, n.config.in_channels, n.config.kernel_size) for n in (teacher, network)
+    ]
+    if shapes[0] != shapes[1]:
+        raise InspectionError(
+            f"teacher {path} has channels, in_channels and kernel_size {shapes[0]}, the network "
+            f"has {shapes[1]}: they must be the same"
+        )
+    return teacher.channels_last().requires_grad_(False)

@@ -1,0 +1,125 @@
+"""How a training starts from the weights of a model, of the same or a related network."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from weld_inspection.errors import InspectionError
+from weld_inspection.networks.bi_crrn_e import BiCrrnE
+from weld_inspection.networks.bi_crrn_ed import BiCrrnEd
+from weld_inspection.networks.cstm import CSTM
+from weld_inspection.networks.encoder_decoder import EncoderDecoder
+from weld_inspection.networks.weights import load_model
+
+# A new ST-Decoder hands on what it reads, nearly: its candidate is W_g x with these weights in the
+# middle of the kernel (of the first layer and of those above it, whose input is a tanh of a tanh),
+# its input and output gates are open, its forget gate is shut, and its other weights are small.
+HANDED_ON = (0.7, 1.2)
+OPEN, SHUT = 2.0, -3.0
+SMALL = 0.3
+
+
+def take_over(network: nn.Module, path: Path) -> set[str]:
+    """Copies the weights of a model file into a network where names and shapes agree.
+
+    A bi-CRRN-ED also takes over the ST-Encoder of a bi-CRRN-E. Each of its encoders then reads what
+    the E's layer read of that direction alone, its attention maps are zero, and its decoders hand
+    on what they read, so that it begins near to what the E does.
+
+    Args:
+        network: Receives the weights.
+        path: Model file, of the same or a related network.
+
+    Returns:
+        Names of the tensors that now hold the file's values.
+
+    Raises:
+        InspectionError: The file cannot be loaded or nothing in it fits.
+    """
+    source = load_model(path).network
+    own = network.state_dict()
+    fitting = {
+        name: value
+        for name, value in source.state_dict().items()
+        if name in own and own[name].shape == value.shape
+    }
+    network.load_state_dict(own | fitting)
+    taken = set(fitting)
+    if isinstance(network, BiCrrnEd) and isinstance(source, BiCrrnE):
+        taken |= _take_over_encoders(network, source)
+    if not any(own[name].ndim > 1 for name in taken):  # biases alone are no start
+        raise InspectionError(f"no weights of {path} fit this network: start from a related one")
+    return taken
+
+
+def keep_statistics(network: nn.Module, taken: set[str]) -> None:
+    """Lets the batch normalisation whose statistics were taken over go on using them.
+
+    Those of short trainings, on few windows in a step and perhaps on parts of frames around
+    defects, are worse. Call it after each `train()`.
+    """
+    for name, module in network.named_modules():
+        if isinstance(module, _BatchNorm) and f"{name}.running_mean" in taken:
+            module.eval()
+
+
+@torch.no_grad()
+def _take_over_encoders(network: BiCrrnEd, source: BiCrrnE) -> set[str]:
+    """Lets a bi-CRRN-ED begin with the ST-Encoder of a bi-CRRN-E, if it is of its size."""
+    if network.top.weight.shape != source.top.weight.shape or (
+        network.config.layers != source.config.layers
+    ):
+        return set()
+    channels = source.config.channels
+    taken = set()
+    for half, (name, stack, layers) in enumerate(
+        (
+            ("forward_stack", network.forward_stack, source.forward_layers),
+            ("backward_stack", network.backward_stack, source.backward_layers),
+        )
+    ):
+        columns = slice(half * channels, (half + 1) * channels)
+        for number, (own, layer) in enumerate(zip(stack.encoder, layers, strict=True)):
+            state = layer.state_dict()
+            if number:  # W and W_1x1 as they act on this direction's half of what E merges
+                hidden = source.merge_hidden[number - 1].weight[:, columns]
+                cell = source.merge_cell[number - 1].weight[:, columns]
+                state["from_input.weight"] = _after(layer.from_input.weight, hidden)
+                state["mix_lower.weight"] = _after(layer.mix_lower.weight, cell)
+            fitting = {key: state[key] for key in own.state_dict() if key in state}
+            if any(own.state_dict()[key].shape != value.shape for key, value in fitting.items()):
+                return set()
+            own.load_state_dict(own.state_dict() | fitting)
+            taken |= {f"{name}.encoder.{number}.{key}" for key in fitting}
+        _hand_on(stack)
+    network.top.weight.mul_(1 / (HANDED_ON[0] * HANDED_ON[-1] * 0.8))
+    return taken
+
+
+def _after(kernel: Tensor, merge: Tensor) -> Tensor:
+    """The kernel of a convolution (K, C, y, x) after a 1x1 convolution (C, D, 1, 1)."""
+    return torch.einsum("kcyx,cd->kdyx", kernel, merge[:, :, 0, 0])
+
+
+def _hand_on(stack: EncoderDecoder) -> None:
+    """Makes a decoder of a stack hand on what it reads, and its attention zero."""
+    for attention in stack.attention:
+        if attention is not None:
+            attention.convolution.weight.zero_()
+            attention.convolution.bias.zero_()
+    for number, layer in enumerate(stack.decoder):
+        _open(layer, HANDED_ON[min(number, 1)])
+
+
+def _open(layer: CSTM, weight: float) -> None:
+    """Makes a layer hand on what it reads, times `weight` and squeezed by two tanh."""
+    channels = layer.from_input.in_channels
+    middle = layer.from_input.kernel_size[0] // 2
+    layer.from_input.weight.mul_(SMALL)
+    layer.from_hidden.weight.mul_(SMALL)
+    every = torch.arange(channels)
+    layer.from_input.weight[every, every, middle, middle] += weight  # g, the first of the gates
+    for gate, bias in ((1, OPEN), (2, SHUT), (3, OPEN)):
+        layer.from_input.bias[gate * channels : (gate + 1) * channels] += bias
