@@ -14,6 +14,7 @@ from weld_inspection.inspection.engine import InferenceEngine
 from weld_inspection.inspection.openvino_export import agreement, exported
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import NETWORKS, build_network
+from weld_inspection.networks.segmentation_network import Part
 from weld_inspection.networks.unet import UNet
 from weld_inspection.networks.weights import save_model
 
@@ -82,11 +83,13 @@ def test_rounder_numbers_are_near(model, backend, precision, tolerance):
 
 @pytest.mark.parametrize("kind", ["float", "int8"])
 def test_only_the_gates_are_in_int8(model, kind):
-    texts = {file.stem: file.read_text() for file in exported(model, kind).glob("*.xml")}
-    assert sorted(texts) == ["finish", "look", "stage_1_1", "stage_1_2"]  # a part a direction
-    for name, text in texts.items():
-        quantised = text.count('type="FakeQuantize"')
-        assert (quantised > 0) == (kind == "int8" and name != "finish")
+    # A layer's four gates have weights for its input and for its state: two encoder and two
+    # decoder layers a direction, where the lowest one's input is looked at ahead.
+    gates = {"look": 2 * 4, "stage_1_1": 7 * 4, "stage_1_2": 7 * 4, "finish": 0}
+    for file in exported(model, kind).glob("*.xml"):
+        in_int8 = len(re.findall(r'<data element_type="i8"', file.read_text()))
+        assert in_int8 == (kind == "int8") * gates.pop(file.stem), file.name
+    assert not gates
 
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
@@ -166,6 +169,18 @@ def test_a_network_that_does_not_do_the_same_for_every_window(tmp_path, monkeypa
         InferenceEngine(path, "cpu", "fp32", "openvino")
 
 
+def test_a_network_whose_parts_hand_on_what_they_read(tmp_path, monkeypatch):
+    class Lazy(UNet):
+        def stages(self):
+            return [(Part(lambda frames: [frames], (0,)),)]
+
+    monkeypatch.setitem(NETWORKS, "lazy", Lazy)
+    path = save(tmp_path / "lazy.safetensors", "lazy")
+    with pytest.raises(InspectionError, match="OpenVINO cannot take lazy over .stage_1_1 gives"):
+        InferenceEngine(path, "cpu", "fp32", "openvino")
+    assert InferenceEngine(path, "cpu", "fp32", "auto").info.backend == "torch"
+
+
 def test_bad_choices(model, tmp_path):
     with pytest.raises(InspectionError, match="no backend 'tvm'"):
         InferenceEngine(model, backend="tvm")
@@ -179,18 +194,18 @@ def test_bad_choices(model, tmp_path):
 
 
 def test_files_stand_beside_the_weights_and_follow_them(tmp_path):
-    path = save(tmp_path / "mine.safetensors", "crrn")
+    path = save(tmp_path / "mine.safetensors", "bi_crrn_e")
     folder = exported(path)
     assert folder == tmp_path / "mine.openvino_float"
     made = (folder / "finish.xml").stat().st_mtime_ns
     assert exported(path) == folder
     assert (folder / "finish.xml").stat().st_mtime_ns == made  # still of these weights
-    save(path, "crrn", seed=1)
+    save(path, "bi_crrn_e", seed=1)
     engine = InferenceEngine(path, "cpu", "fp32", "openvino")
     assert (folder / "finish.xml").stat().st_mtime_ns > made
     wanted = InferenceEngine(path, "cpu", "fp32").infer(windows()[0])
     np.testing.assert_allclose(engine.infer(windows()[0]), wanted, atol=2e-4)
-    for name in ("finish.xml", "look.xml", "look.bin"):
+    for name in ("finish.xml", "look.xml", "look.bin", "stage_1_2.bin"):
         (folder / name).write_text("<net")  # cut off
         InferenceEngine(path, "cpu", "fp32", "openvino")
     (folder / "finish.xml").unlink()

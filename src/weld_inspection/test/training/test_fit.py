@@ -188,6 +188,27 @@ def test_a_training_on_crops_learns_too(clips, tmp_path):
     assert load_model(model).training["config"]["crop"] == [20, 16]
 
 
+def test_a_training_goes_on_from_a_model_with_its_statistics(clips, tmp_path):
+    first = load_model(fit(config(clips, tmp_path / "first", epochs=3))).network
+    file = tmp_path / "first/model.safetensors"
+    options = {"start_from": str(file), "teacher": str(file), "network": "bi_crrn_ed_attn"}
+    whole = load_model(fit(config(clips, tmp_path / "whole", epochs=2, **options))).network
+    fit(config(clips, tmp_path / "run", **options))
+    file.unlink()
+    with pytest.raises(InspectionError, match="no model file"):  # the teacher goes on teaching
+        fit(config(clips, tmp_path / "run", epochs=2, **options), resume=True)
+    file.write_bytes((tmp_path / "run/model.safetensors").read_bytes())
+    options["teacher"] = ""
+    parts = load_model(fit(config(clips, tmp_path / "run", epochs=2, **options), resume=True))
+    held = [n for n in first.state_dict() if n.startswith("spatial_") and "running" in n]
+    assert len(held) == 6
+    for name in held:  # by validations and by the break, too
+        for network in (whole, parts.network):
+            assert torch.equal(network.state_dict()[name], first.state_dict()[name]), name
+    moved = whole.spatial_encoder.layers[0].weight != first.spatial_encoder.layers[0].weight
+    assert moved.any()
+
+
 def test_more_imbalance_than_the_data_have(clips, tmp_path):
     with pytest.raises(InspectionError, match="have 6.7 sound pixels to a defect one"):
         fit(config(clips, tmp_path / "run", imbalance=20.0))

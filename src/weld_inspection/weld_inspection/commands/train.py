@@ -10,7 +10,7 @@ EXAMPLES = """examples:
   train --data clips/train --validation clips/held_aside --out runs/first
   train --config train.yaml --out runs/second --epochs 20
   # bi-CRRN-ED in a fraction of the time, from a bi-CRRN-E that is trained already
-  train --network bi_crrn_ed_attn --start-from models/bi_crrn_e.safetensors \
+  train --network bi_crrn_ed_attn --start-from models/bi_crrn_e.safetensors \\
       --teacher models/bi_crrn_e.safetensors --data clips/train --out runs/third
   train --out runs/second --resume
 """
@@ -50,7 +50,9 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="(auto)")
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="(auto)")
     parser.add_argument("--workers", type=int, help="processes that read clips (0)")
-    parser.add_argument("--start-from", metavar="MODEL", help="take over weights that fit")
+    parser.add_argument(
+        "--start-from", metavar="MODEL", help="take over weights that fit and keep its statistics"
+    )
     parser.add_argument("--teacher", metavar="MODEL", help="learn its features beside the masks")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     options = vars(parser.parse_args(arguments))

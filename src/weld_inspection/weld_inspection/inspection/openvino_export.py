@@ -37,7 +37,8 @@ Graphs = dict[str, openvino.Model]
 
 TRIED_WINDOWS = 2
 LARGEST_DIFFERENCE = 1e-3  # of a probability, in fp32
-FORMAT = "5"  # one more whenever the files' layout changes
+# One more whenever the files' layout changes, or what they compute of the same weights.
+FORMAT = "5"
 KINDS = ("float", "int8")
 MADE_OF = ("weld_inspection", "weights")  # where a file says which weights it was made of
 AGREEMENT = ("weld_inspection", "agreement")  # and how its int8 masks agree with fp32's
@@ -184,8 +185,7 @@ def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
         size = (config.window, config.width, config.height)
         windows = list(sample_windows(CALIBRATION_SEED, CALIBRATION_WINDOWS, *size))
         for name, samples in _samples(graphs, windows).items():
-            if _has_gates(graphs[name]):
-                graphs[name] = _quantise(graphs[name], samples)
+            graphs[name] = _quantise(graphs[name], samples)
         windows = list(sample_windows(AGREEMENT_SEED, AGREEMENT_WINDOWS, *size))
         agreement = _agreement(model, graphs, windows)
         graphs[LOOK].set_rt_info(f"{agreement:.4f}", list(AGREEMENT))
@@ -254,9 +254,15 @@ def _convert_part(
         [part_port(name, number, frame) for frame in range(len(track))]
         for number, track in enumerate(given)
     ]
-    names = chain(*ports, *given_ports)
-    for port, port_name in zip([*graph.inputs, *graph.outputs], names, strict=True):
+    names = list(chain(*ports, *given_ports))
+    all_ports = [*graph.inputs, *graph.outputs]
+    for port, port_name in zip(all_ports, names, strict=False):
         port.get_tensor().set_names({port_name})
+    if [port.get_names() for port in all_ports] != [{port_name} for port_name in names]:
+        raise InspectionError(
+            f"OpenVINO cannot take {network.config.architecture} over ({name} gives what it has "
+            "read, or something twice): use backend torch"
+        )
     return graph, given, given_ports
 
 
@@ -305,14 +311,16 @@ def _check(model: Model, graphs: Graphs) -> None:
 
 
 def _samples(graphs: Graphs, windows: Sequence[np.ndarray]) -> dict[str, list]:
-    """What each graph reads of some windows."""
+    """What each graph with gates reads of some windows."""
     runner = GraphRunner(graphs, "f32")
-    samples: dict[str, list] = {name: [] for name in graphs}
+    samples: dict[str, list] = {name: [] for name, graph in graphs.items() if _has_gates(graph)}
     for window in windows:
-        samples[LOOK] += list(window)
+        if LOOK in samples:
+            samples[LOOK] += list(window)
         runner.judge([runner.look(frame) for frame in window])
         for name, values in runner.inputs().items():
-            samples[name].append(values)
+            if name in samples:
+                samples[name].append(values)
     return samples
 
 

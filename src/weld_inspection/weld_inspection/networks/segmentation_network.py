@@ -13,7 +13,8 @@ SOUND_AND_DEFECT = 2  # logits for each pixel; the paper's two output channels
 DEFECT_LOGIT = 1  # channel of the logits; 0 is sound
 
 
-# What a network knows of a window's frames: T tensors (B, ...), for frame t = 1..T.
+# What a network knows of a window's frames: T tensors (B, ...), for frame t = 1..T. Of a gatewise
+# network (see networks.gatewise) what is made of single frames is a tuple of them, one a gate.
 Track = Sequence[Tensor]
 
 
@@ -82,7 +83,14 @@ class SegmentationNetwork(nn.Module, ABC):
         return self.finish(self.run_stages(looks), size)
 
     def run_stages(self, looks: Sequence[Sequence[Tensor]]) -> list[Track]:
-        """Does what `judge` does before `finish`, one part after the other."""
+        """Does what `judge` does before `finish`, one part after the other.
+
+        Args:
+            looks: As of `judge`.
+
+        Returns:
+            What `finish` reads.
+        """
         tracks: list[Track] = list(zip(*looks, strict=True))
         for stage in self.stages():
             tracks = [
@@ -95,7 +103,8 @@ class SegmentationNetwork(nn.Module, ABC):
 
         Returns:
             The stages before `finish`. The first one reads the looks' tracks, each other one what
-            the parts of the one before gave, in their order.
+            the parts of the one before gave, in their order. A part gives tensors that it has
+            made, each once: OpenVINO's files cannot hand on what a part has read.
         """
         return []
 

@@ -40,7 +40,7 @@ class TrainingConfig:
         precision: "auto", "fp32" or "bf16" (autocast; weights stay fp32).
         workers: Processes that read clips; 0 reads in the training process.
         start_from: Model file whose weights are taken over where names and shapes agree, see
-            `training.start`.
+            `training.start`; the statistics of its batch normalisation stay as they are.
         teacher: Model file whose features the network learns beside the masks (knowledge
             distillation); "" for none.
         network_options: Overrides of NetworkConfig's fields, such as {"window": 5}.
@@ -76,6 +76,9 @@ class TrainingConfig:
             raise InspectionError(
                 f"network_options is {self.network_options!r}: give names and values"
             )
+        for name in ("start_from", "teacher"):
+            if not isinstance(getattr(self, name), str):
+                raise InspectionError(f"{name} is {getattr(self, name)!r}: give a model file")
         for name in ("data", "validation"):
             if not all(isinstance(folder, str) for folder in getattr(self, name)):
                 raise InspectionError(f"{name} is {getattr(self, name)!r}: give folders of clips")

@@ -70,8 +70,9 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
         raise InspectionError(
             f"imbalance counts pixels, and {config.network} does not learn by pixels: leave it out"
         )
-    # A run that is resumed needs to know what was taken over, not the values.
-    taken = take_over(network, Path(config.start_from)) if config.start_from else set()
+    taken: set[str] = set()
+    if config.start_from and not resume:
+        taken = take_over(network, Path(config.start_from))
     training = _loader(config, config.data, network.config, group, training=True)
     validation = None
     if config.validation:
@@ -109,7 +110,7 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
         network.channels_last(),
         config,
         _share_of_sound(config, training.dataset.datasets),
-        frozenset(taken),
+        taken,
     )
     if checkpoint is not None:
         _check_fits(checkpoint, module)

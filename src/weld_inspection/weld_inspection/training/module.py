@@ -1,5 +1,6 @@
 """Algorithm 1 of the paper as a Lightning module: BCE over sound and defect, Adam."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from weld_inspection.training.start import keep_statistics
 # there are many at every place, show the way, and the masks where the teacher errs.
 TEACHING = 0.2
 LEAST_VARIANCE = 1e-3
+TAKEN_OVER = "taken_over"  # in a checkpoint
 
 
 class WindowSegmentation(lightning.LightningModule):
@@ -35,7 +37,7 @@ class WindowSegmentation(lightning.LightningModule):
         network: SegmentationNetwork,
         config: TrainingConfig,
         sound_counted: float = 1.0,
-        taken_over: frozenset[str] = frozenset(),
+        taken_over: Iterable[str] = (),
     ) -> None:
         """Wraps a network made by `build_network`.
 
@@ -52,7 +54,7 @@ class WindowSegmentation(lightning.LightningModule):
         self.network = network
         self.config = config
         self.sound_counted = sound_counted
-        self._taken_over = taken_over
+        self._taken_over = set(taken_over)
         # In a tuple: it is no part of what is trained and saved.
         self._teacher = (load_teacher(Path(config.teacher), network),) if config.teacher else ()
         self.pixel_metrics = binary_metrics("validation_")
@@ -100,11 +102,17 @@ class WindowSegmentation(lightning.LightningModule):
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
-    def train(self, mode: bool = True) -> "WindowSegmentation":
-        """Sets the mode; statistics that were taken over stay as they are."""
-        super().train(mode)
+    def on_train_start(self) -> None:
+        """Keeps the statistics that were taken over; validation brings the modes back as set."""
         keep_statistics(self.network, self._taken_over)
-        return self
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Writes down what was taken over, for the run that goes on."""
+        checkpoint[TAKEN_OVER] = sorted(self._taken_over)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Reads it back; runs of earlier versions kept no statistics."""
+        self._taken_over = set(checkpoint.get(TAKEN_OVER, ()))
 
     def _taught(
         self, teacher: WindowNetwork, frames: Tensor, masks: Tensor, counted: Tensor | None
@@ -144,17 +152,22 @@ def load_teacher(path: Path, network: SegmentationNetwork) -> WindowNetwork:
             are of another shape.
     """
     teacher = load_model(path).network
-    if not isinstance(teacher, WindowNetwork) or not isinstance(network, WindowNetwork):
+    if not all(_has_features(member) for member in (teacher, network)):
         raise InspectionError(
             f"{teacher.config.architecture} cannot teach {network.config.architecture}: both must "
-            "have an S-Decoder"
+            "have an S-Decoder and the pixels' loss"
         )
-    shapes = [
-        (n.config.channels, n.config.in_channels, n.config.kernel_size) for n in (teacher, network)
-    ]
-    if shapes[0] != shapes[1]:
+    own, others = (
+        (member.config.channels, member.config.in_channels) for member in (network, teacher)
+    )
+    if own != others:
         raise InspectionError(
-            f"teacher {path} has channels, in_channels and kernel_size {shapes[0]}, the network "
-            f"has {shapes[1]}: they must be the same"
+            f"teacher {path} has channels and in_channels {others}, the network {own}: they must "
+            "be the same"
         )
     return teacher.channels_last().requires_grad_(False)
+
+
+def _has_features(network: SegmentationNetwork) -> bool:
+    """Whether a network's features can be taught or learned beside the masks."""
+    return isinstance(network, WindowNetwork) and (type(network).loss is SegmentationNetwork.loss)

@@ -1,5 +1,6 @@
 """How a training starts from the weights of a model, of the same or a related network."""
 
+import math
 from pathlib import Path
 
 import torch
@@ -10,14 +11,13 @@ from weld_inspection.errors import InspectionError
 from weld_inspection.networks.bi_crrn_e import BiCrrnE
 from weld_inspection.networks.bi_crrn_ed import BiCrrnEd
 from weld_inspection.networks.cstm import CSTM
-from weld_inspection.networks.encoder_decoder import EncoderDecoder
 from weld_inspection.networks.weights import load_model
 
-# A new ST-Decoder hands on what it reads, nearly: its candidate is W_g x with these weights in the
-# middle of the kernel (of the first layer and of those above it, whose input is a tanh of a tanh),
-# its input and output gates are open, its forget gate is shut, and its other weights are small.
-HANDED_ON = (0.7, 1.2)
-OPEN, SHUT = 2.0, -3.0
+# A new ST-Decoder hands on what it reads: its input and output gates are open, the middle of its
+# candidate's kernel undoes what they still hold back, its forget gate is shut, and its other
+# weights are small.
+OPEN, SHUT = 2.0, -3.0  # added to the gates' biases
+HANDED_ON = (1 + math.exp(-OPEN)) ** 2
 SMALL = 0.3
 
 
@@ -25,15 +25,15 @@ def take_over(network: nn.Module, path: Path) -> set[str]:
     """Copies the weights of a model file into a network where names and shapes agree.
 
     A bi-CRRN-ED also takes over the ST-Encoder of a bi-CRRN-E. Each of its encoders then reads what
-    the E's layer read of that direction alone, its attention maps are zero, and its decoders hand
-    on what they read, so that it begins near to what the E does.
+    the E's layer read of that direction alone, and its attention maps are zero. Where its decoders
+    read what the encoders give, they hand it on, so that the features resemble the E's.
 
     Args:
         network: Receives the weights.
         path: Model file, of the same or a related network.
 
     Returns:
-        Names of the tensors that now hold the file's values.
+        Names of the tensors that are now the file's or made of them.
 
     Raises:
         InspectionError: The file cannot be loaded or nothing in it fits.
@@ -58,7 +58,11 @@ def keep_statistics(network: nn.Module, taken: set[str]) -> None:
     """Lets the batch normalisation whose statistics were taken over go on using them.
 
     Those of short trainings, on few windows in a step and perhaps on parts of frames around
-    defects, are worse. Call it after each `train()`.
+    defects, are worse.
+
+    Args:
+        network: In training mode.
+        taken: Names of the tensors that were taken over.
     """
     for name, module in network.named_modules():
         if isinstance(module, _BatchNorm) and f"{name}.running_mean" in taken:
@@ -93,8 +97,13 @@ def _take_over_encoders(network: BiCrrnEd, source: BiCrrnE) -> set[str]:
                 return set()
             own.load_state_dict(own.state_dict() | fitting)
             taken |= {f"{name}.encoder.{number}.{key}" for key in fitting}
-        _hand_on(stack)
-    network.top.weight.mul_(1 / (HANDED_ON[0] * HANDED_ON[-1] * 0.8))
+        for attention in stack.attention:
+            if attention is not None:
+                attention.convolution.weight.zero_()
+                attention.convolution.bias.zero_()
+        if stack.decoder_input == "encoder":
+            for layer in stack.decoder:
+                _hand_on(layer)
     return taken
 
 
@@ -103,23 +112,13 @@ def _after(kernel: Tensor, merge: Tensor) -> Tensor:
     return torch.einsum("kcyx,cd->kdyx", kernel, merge[:, :, 0, 0])
 
 
-def _hand_on(stack: EncoderDecoder) -> None:
-    """Makes a decoder of a stack hand on what it reads, and its attention zero."""
-    for attention in stack.attention:
-        if attention is not None:
-            attention.convolution.weight.zero_()
-            attention.convolution.bias.zero_()
-    for number, layer in enumerate(stack.decoder):
-        _open(layer, HANDED_ON[min(number, 1)])
-
-
-def _open(layer: CSTM, weight: float) -> None:
-    """Makes a layer hand on what it reads, times `weight` and squeezed by two tanh."""
+def _hand_on(layer: CSTM) -> None:
+    """Makes a layer hand on what it reads, squeezed by two tanh."""
     channels = layer.from_input.in_channels
     middle = layer.from_input.kernel_size[0] // 2
     layer.from_input.weight.mul_(SMALL)
     layer.from_hidden.weight.mul_(SMALL)
     every = torch.arange(channels)
-    layer.from_input.weight[every, every, middle, middle] += weight  # g, the first of the gates
+    layer.from_input.weight[every, every, middle, middle] += HANDED_ON  # g, the first of the gates
     for gate, bias in ((1, OPEN), (2, SHUT), (3, OPEN)):
         layer.from_input.bias[gate * channels : (gate + 1) * channels] += bias
