@@ -26,7 +26,8 @@ bench: build
 	@source setup.bash && for kind in train engine growth; do \
 	  ros2 run weld_inspection benchmark $$kind --json benchmarks/results/$$kind.json || exit 1; \
 	done && \
-	python tools/measure_live.py --seconds $(LIVE_SECONDS) --json benchmarks/results/live.json
+	python tools/measure_live.py --seconds $(LIVE_SECONDS) --model bi_crrn_ed_attn \
+	    --json benchmarks/results/live_bi_crrn_ed_attn.json
 
 clean:
 	rm -rf .ros .venv build install log demo_output src/*/*.egg-info models/*.openvino_* models/.*.openvino_*
