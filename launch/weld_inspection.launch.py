@@ -104,16 +104,6 @@ def fast_dds_actions() -> list[LaunchDescriptionEntity]:
     return [SetEnvironmentVariable(variable, str(CONFIG / "fastdds_profile.xml"))]
 
 
-def memory_actions() -> list[LaunchDescriptionEntity]:
-    """Lets a node's threads share their heaps, unless the user has said otherwise.
-
-    By default glibc gives each thread one of its own, and what one has freed the others do not
-    find: a process grows for minutes.
-    """
-    variable = "MALLOC_ARENA_MAX"
-    return [] if variable in os.environ else [SetEnvironmentVariable(variable, "2")]
-
-
 def make_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Makes the nodes as the arguments say."""
     values = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
@@ -184,7 +174,7 @@ def make_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         nodes.append(node("simulated_carriage", weld, {}))
     if replayed:
         nodes.append(node("recorded_carriage", carriage | {"path": path}, given("path")))
-    return [*fast_dds_actions(), *memory_actions(), *nodes]
+    return [*fast_dds_actions(), *nodes]
 
 
 def generate_launch_description() -> LaunchDescription:
