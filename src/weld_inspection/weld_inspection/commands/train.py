@@ -9,10 +9,10 @@ from weld_inspection.errors import InspectionError
 EXAMPLES = """examples:
   train --data clips/train --validation clips/held_aside --out runs/first
   train --config train.yaml --out runs/second --epochs 20
+  train --out runs/second --resume
   # bi-CRRN-ED in a fraction of the time, from a bi-CRRN-E that is trained already
   train --network bi_crrn_ed_attn --start-from models/bi_crrn_e.safetensors \\
       --teacher models/bi_crrn_e.safetensors --data clips/train --out runs/third
-  train --out runs/second --resume
 """
 
 

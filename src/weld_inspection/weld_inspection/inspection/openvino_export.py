@@ -78,7 +78,7 @@ def exported(path: Path, kind: str = "float") -> Path:
         raise InspectionError(f"there is no export {kind!r}: give one of {', '.join(KINDS)}")
     places = _places(path, kind)
     for folder, mark in places:
-        if mark and _mark(folder) == mark:
+        if mark and _read(folder, mark):
             return folder
     model = load_model(path)
     for folder, mark in places:
@@ -91,13 +91,13 @@ def exported(path: Path, kind: str = "float") -> Path:
         try:
             _write(model, kind, unfinished, mark)
             unfinished.chmod(0o755)  # mkdtemp's folder is its maker's alone
-            if _mark(folder) == mark:
+            if _read(folder, mark):
                 return folder  # another process was faster, and may be reading it
             if folder.exists():
                 shutil.rmtree(folder)
             unfinished.replace(folder)
         except OSError as error:  # another process may have put its own there in between
-            if _mark(folder) != mark:
+            if not _read(folder, mark):
                 raise InspectionError(f"cannot write {folder}: {error.strerror}") from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -176,7 +176,8 @@ def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
     network.eval().requires_grad_(False)
     config = model.config
     graphs = _graphs(network)
-    _check(model, graphs)
+    runner = GraphRunner(graphs, "f32")
+    _check(model, runner)
     if kind == "int8":
         if not any(_has_gates(graph) for graph in graphs.values()):
             raise InspectionError(
@@ -184,7 +185,7 @@ def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
             )
         size = (config.window, config.width, config.height)
         windows = list(sample_windows(CALIBRATION_SEED, CALIBRATION_WINDOWS, *size))
-        for name, samples in _samples(graphs, windows).items():
+        for name, samples in _samples(graphs, runner, windows).items():
             graphs[name] = _quantise(graphs[name], samples)
         windows = list(sample_windows(AGREEMENT_SEED, AGREEMENT_WINDOWS, *size))
         agreement = _agreement(model, graphs, windows)
@@ -289,7 +290,7 @@ def _convert(module: nn.Module, example: tuple[Tensor, ...]) -> openvino.Model:
     return graph
 
 
-def _check(model: Model, graphs: Graphs) -> None:
+def _check(model: Model, runner: GraphRunner) -> None:
     """Raises where the converted network answers otherwise than the network itself.
 
     A conversion follows what one window makes a network do. One that does different things for
@@ -298,11 +299,9 @@ def _check(model: Model, graphs: Graphs) -> None:
     config = model.config
     shape = (TRIED_WINDOWS, config.window, config.height, config.width, 3)
     windows = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    runner = GraphRunner(graphs, "f32")
     reference = TorchBackend(model.network, "cpu", "fp32")
     for window in windows:
-        answer = runner.judge([runner.look(frame) for frame in window])
-        difference = float(np.abs(answer - reference.infer(window)).max())
+        difference = float(np.abs(runner.infer(window) - reference.infer(window)).max())
         if not difference < LARGEST_DIFFERENCE:
             raise InspectionError(
                 f"OpenVINO cannot take {config.architecture} over (its answers differ by "
@@ -310,14 +309,13 @@ def _check(model: Model, graphs: Graphs) -> None:
             )
 
 
-def _samples(graphs: Graphs, windows: Sequence[np.ndarray]) -> dict[str, list]:
+def _samples(graphs: Graphs, runner: GraphRunner, windows: Sequence[np.ndarray]) -> dict[str, list]:
     """What each graph with gates reads of some windows."""
-    runner = GraphRunner(graphs, "f32")
     samples: dict[str, list] = {name: [] for name, graph in graphs.items() if _has_gates(graph)}
     for window in windows:
         if LOOK in samples:
             samples[LOOK] += list(window)
-        runner.judge([runner.look(frame) for frame in window])
+        runner.infer(window)
         for name, values in runner.inputs().items():
             if name in samples:
                 samples[name].append(values)
@@ -374,7 +372,7 @@ def _agreement(model: Model, graphs: Graphs, windows: Sequence[np.ndarray]) -> f
     reference = TorchBackend(model.network, "cpu", "fp32")
     both = either = 0
     for window in windows:
-        found = runner.judge([runner.look(frame) for frame in window]) > model.threshold
+        found = runner.infer(window) > model.threshold
         wanted = reference.infer(window) > model.threshold
         both += np.count_nonzero(found & wanted)
         either += np.count_nonzero(found | wanted)
@@ -392,9 +390,8 @@ def agreement(path: Path) -> float | None:
         where the files are not there or are of other weights.
     """
     for folder, mark in _places(path, "int8"):
-        if mark and _mark(folder) == mark:
-            look = read_graphs(folder)[LOOK]
-            return float(look.get_rt_info(list(AGREEMENT)).astype(str))
+        if mark and (graphs := _read(folder, mark)):
+            return float(graphs[LOOK].get_rt_info(list(AGREEMENT)).astype(str))
     return None
 
 
@@ -421,14 +418,14 @@ def sample_windows(
             yield np.stack([resize_frame(frame, width, height) for frame in frames])
 
 
-def _mark(folder: Path) -> str:
-    """What an export says that it was made of; empty where there is none."""
+def _read(folder: Path, mark: str) -> Graphs | None:
+    """The graphs of an export; None where there is none, or none of these weights."""
     try:
-        graphs = read_graphs(folder).values()
-        marks = {graph.get_rt_info(list(MADE_OF)).astype(str) for graph in graphs}
+        graphs = read_graphs(folder)
+        marks = {graph.get_rt_info(list(MADE_OF)).astype(str) for graph in graphs.values()}
     except (RuntimeError, OSError):  # cut off, of another format, or not to be read
-        return ""
-    return marks.pop() if len(marks) == 1 else ""
+        return None
+    return graphs if marks == {mark} else None
 
 
 def _cache() -> Path:

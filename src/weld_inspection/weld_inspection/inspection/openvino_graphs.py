@@ -83,6 +83,7 @@ class GraphRunner:
         threads = look.get_property("INFERENCE_NUM_THREADS")
         self._look = look.create_infer_request()
         self._shapes = [port.shape for port in self._look.model_outputs]
+        # A stage's parts differ in the last number of their names; FINISH is the last stage.
         stages: dict[str, list[str]] = {}
         for name in graphs:
             if name != LOOK:
@@ -96,6 +97,10 @@ class GraphRunner:
                 self._requests[name] = compiled.create_infer_request()
             self._stages.append([self._requests[name] for name in names])
         self._connect()
+
+    def infer(self, window: np.ndarray) -> np.ndarray:
+        """(T, H, W, 3) uint8 to (T, H, W) float32: `judge` of the looks at all frames."""
+        return self.judge([self.look(frame) for frame in window])
 
     def look(self, frame: np.ndarray) -> list[openvino.Tensor]:
         """(H, W, 3) uint8 to what `judge` reads of a frame."""

@@ -72,9 +72,10 @@ def keep_statistics(network: nn.Module, taken: set[str]) -> None:
 @torch.no_grad()
 def _take_over_encoders(network: BiCrrnEd, source: BiCrrnE) -> set[str]:
     """Lets a bi-CRRN-ED begin with the ST-Encoder of a bi-CRRN-E, if it is of its size."""
-    if network.top.weight.shape != source.top.weight.shape or (
-        network.config.layers != source.config.layers
-    ):
+    own_size, size = (
+        (n.config.channels, n.config.layers, n.config.kernel_size) for n in (network, source)
+    )
+    if own_size != size:
         return set()
     channels = source.config.channels
     taken = set()
@@ -93,8 +94,6 @@ def _take_over_encoders(network: BiCrrnEd, source: BiCrrnE) -> set[str]:
                 state["from_input.weight"] = _after(layer.from_input.weight, hidden)
                 state["mix_lower.weight"] = _after(layer.mix_lower.weight, cell)
             fitting = {key: state[key] for key in own.state_dict() if key in state}
-            if any(own.state_dict()[key].shape != value.shape for key, value in fitting.items()):
-                return set()
             own.load_state_dict(own.state_dict() | fitting)
             taken |= {f"{name}.encoder.{number}.{key}" for key in fitting}
         for attention in stack.attention:
