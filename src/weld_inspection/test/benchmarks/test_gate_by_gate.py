@@ -21,7 +21,11 @@ def test_gatewise_layers_compute_the_same(name):
     assert sum(isinstance(module, GatewiseCSTM) for module in form.modules()) >= 4
     frames = torch.randn(5, 3, 18, 24)
     with torch.no_grad():
-        judged = form.judge([form.look(frame[None]) for frame in frames], (18, 24))
+        looks, given, state = [form.look(frame[None]) for frame in frames], [], None
+        for look in looks:
+            added, state = form.advance(look, state)
+            given.append(added)
+        judged = form.judge(looks, given, state, (18, 24))
         torch.testing.assert_close(judged, network(frames[None]), rtol=1e-4, atol=1e-4)
 
 

@@ -26,16 +26,23 @@ class BrightnessEngine:
         self.gate.set()
         self.calls = 0
         self.looked = 0
+        self.advanced = 0
 
     def look(self, frame: np.ndarray) -> np.ndarray:
         self.looked += 1
         return frame
 
-    def infer(self, window: np.ndarray) -> np.ndarray:
-        return self.judge(list(window))
+    def advance(
+        self, progress: tuple[np.ndarray, ...] | None, look: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        self.advanced += 1
+        return (*(progress or ()), look)
 
-    def judge(self, looks: list[np.ndarray]) -> np.ndarray:
-        window = np.stack(looks)
+    def infer(self, window: np.ndarray) -> np.ndarray:
+        return self.judge(tuple(window))
+
+    def judge(self, progress: tuple[np.ndarray, ...]) -> np.ndarray:
+        window = self.window = np.stack(progress)
         self.calls += 1
         assert self.gate.wait(30)
         assert window.shape == (self.info.window, self.info.height, self.info.width, 3)

@@ -154,23 +154,52 @@ def test_each_frame_gets_one_mask_whatever_the_stride(brightness_engine, stride,
     assert dropped <= windows.frames_discarded + windows.frames_lost
 
 
-def test_frames_are_looked_at_ahead_of_their_window_and_once(brightness_engine):
+def test_frames_are_worked_on_ahead_of_their_window_and_once(brightness_engine):
     engine = brightness_engine()
     inspector = Inspector(engine)
     for k in range(9):
         assert inspector.collect(picture(), k * PERIOD) is None
         if k in (3, 8):
-            while inspector.look_ahead():
+            while inspector.work_ahead():
                 pass
-    assert engine.looked == 9 and engine.calls == 0
-    assert not inspector.look_ahead() and engine.looked == 9
-    result = inspector.inspect(inspector.collect(picture(), 9 * PERIOD))
-    assert engine.looked == 10 and len(result.frames) == 10
+    assert engine.looked == engine.advanced == 9 and engine.calls == 0
+    assert not inspector.work_ahead() and engine.advanced == 9
+    window = inspector.collect(picture(), 9 * PERIOD)
+    assert not inspector.work_ahead()  # the full window goes first
+    result = inspector.inspect(window)
+    assert engine.looked == engine.advanced == 10 and len(result.frames) == 10
     # After a gap, what was looked at of the broken window is let go.
     for k in (10, 11, 12, *range(40, 60)):
         inspector.collect(picture(), k * PERIOD)
-        inspector.look_ahead()
+        inspector.work_ahead()
     assert len(inspector._looks) <= 10
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    stride=st.integers(1, 4),
+    ahead=st.lists(st.integers(0, 5), min_size=24, max_size=24),
+    gap=st.integers(0, 30),  # after this frame
+)
+def test_the_network_sees_each_window_whatever_was_done_ahead(
+    brightness_engine, stride, ahead, gap
+):
+    engine = brightness_engine(width=16, height=16, window=4)
+    inspector = Inspector(engine, windows=FrameWindows(4, stride=stride))
+    windows = 0
+    for k, calls in enumerate(ahead):
+        image = np.full((16, 16, 3), 10 * k, np.uint8)
+        window = inspector.collect(image, (k + 10 * (k > gap)) * PERIOD, tag=k)
+        if window is not None:
+            windows += 1
+            inspector.inspect(window)
+            assert engine.window[:, 0, 0, 0].tolist() == [10 * f.tag for f in window.frames]
+        for _ in range(calls):
+            inspector.work_ahead()
+    assert engine.calls == windows >= 4
+    assert engine.looked <= 24
+    if stride == 4:  # where windows overlap, a frame is a step of several
+        assert engine.advanced <= 24
 
 
 def test_keep_image_hands_the_frame_back(brightness_engine):

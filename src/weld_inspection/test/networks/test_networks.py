@@ -63,7 +63,11 @@ def test_looks_at_single_frames_serve_every_window_they_lie_in(name):
     with torch.no_grad():
         looks = [network.look(frame[None]) for frame in frames]  # one at a time, as they come
         for first in (0, 2):
-            judged = network.judge(looks[first : first + 5], (18, 24))
+            given, state = [], None
+            for look in looks[first : first + 5]:
+                added, state = network.advance(look, state)
+                given.append(added)
+            judged = network.judge(looks[first : first + 5], given, state, (18, 24))
             whole = network(frames[None, first : first + 5])
             torch.testing.assert_close(judged, whole, rtol=1e-4, atol=1e-5)
 

@@ -72,15 +72,17 @@ class GateByGate(nn.Module):
         zeros = torch.zeros_like(inputs[0])
         state = start or State(zeros, zeros)
         told: dict[int, State] = {}
+        maps: dict[int, Tensor] = {}
         for t in reversed(range(steps)) if backward else range(steps):
             state = self.step(inputs[t], None if self.mix is None else lower_cells[t], state)
             told[t] = state
             if add is not None:
-                state = State(state.hidden + add(state.hidden), state.cell)
+                maps[t] = add(state.hidden)
+                state = State(state.hidden + maps[t], state.cell)
             elif subtract is not None:
                 state = State(state.hidden - subtract[t], state.cell)
         hidden, cells = zip(*(told[t] for t in range(steps)), strict=True)
-        return LayerOutput(hidden, cells, state)
+        return LayerOutput(hidden, cells, state, tuple(maps[t] for t in sorted(maps)))
 
 
 def written_out(network: Network) -> Network:

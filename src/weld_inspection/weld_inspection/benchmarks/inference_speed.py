@@ -146,8 +146,13 @@ class _Peer:
     def look(self, frame: np.ndarray) -> np.ndarray:
         return frame
 
-    def judge(self, looks: list[np.ndarray]) -> np.ndarray:
-        return self._backend.infer(np.stack(looks))
+    def advance(
+        self, frames: tuple[np.ndarray, ...] | None, frame: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        return (*(frames or ()), frame)
+
+    def judge(self, frames: tuple[np.ndarray, ...]) -> np.ndarray:
+        return self._backend.infer(np.stack(frames))
 
 
 def _camera_windows(length: int, count: int) -> Iterator[list[tuple[np.ndarray, int]]]:

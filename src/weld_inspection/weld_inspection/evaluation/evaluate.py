@@ -184,10 +184,19 @@ class RememberingEngine:
         """Leaves the frame to `judge`, which may know the answer."""
         return frame
 
-    def judge(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+    def advance(
+        self, frames: tuple[np.ndarray, ...] | None, frame: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        """Collects the frames of a window."""
+        return (*(frames or ()), frame)
+
+    def judge(self, frames: tuple[np.ndarray, ...]) -> np.ndarray:
         """See InferenceEngine."""
         if self._next == len(self.answers):
-            self.answers.append(self._engine.judge([self._engine.look(f) for f in frames]))
+            progress = None
+            for frame in frames:
+                progress = self._engine.advance(progress, self._engine.look(frame))
+            self.answers.append(self._engine.judge(progress))
         self._next += 1
         return self.answers[self._next - 1]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -52,8 +52,22 @@ class EngineInfo:
     threshold: float
 
 
+class Progress(NamedTuple):
+    """What an engine has done of a window's first frames.
+
+    Attributes:
+        looks: What the backend made of each frame by itself.
+        given: What it made of each frame and those before.
+        state: What it goes on from at the next frame.
+    """
+
+    looks: tuple[Any, ...]
+    given: tuple[Any, ...]
+    state: Any
+
+
 class Backend(Protocol):
-    """A library that runs a network; see InferenceEngine for what the methods mean."""
+    """A library that runs a network; see SegmentationNetwork for what the methods mean."""
 
     name: str
 
@@ -61,10 +75,13 @@ class Backend(Protocol):
         """(T, H, W, 3) uint8 to (T, H, W) float32."""
 
     def look(self, frame: np.ndarray) -> Any:
-        """(H, W, 3) uint8 to what `judge` takes of it."""
+        """(H, W, 3) uint8 to what `advance` and `judge` take of it."""
 
-    def judge(self, looks: Sequence[Any]) -> np.ndarray:
-        """T of `look`'s to (T, H, W) float32."""
+    def advance(self, look: Any, state: Any) -> tuple[Any, Any]:
+        """A frame's look and the state before it, None at first, to what it adds and the next."""
+
+    def judge(self, looks: Sequence[Any], given: Sequence[Any], state: Any) -> np.ndarray:
+        """What T frames came to, and the state after the last, to (T, H, W) float32."""
 
 
 class InferenceEngine:
@@ -136,7 +153,7 @@ class InferenceEngine:
             frame: (H, W, 3) uint8, RGB, at the network's size.
 
         Returns:
-            What `judge` takes of this frame.
+            What `advance` takes of this frame.
 
         Raises:
             InspectionError: The frame is of another shape or type.
@@ -145,11 +162,26 @@ class InferenceEngine:
         with self._lock:
             return self._backend.look(frame)
 
-    def judge(self, looks: Sequence[Any]) -> np.ndarray:
-        """Does the rest; `judge` of `look` is `infer`, to rounding.
+    def advance(self, progress: Progress | None, look: Any) -> Progress:
+        """Does what can be done of a window's next frame before the later ones are there.
 
         Args:
-            looks: At the T frames of a window, in order of time.
+            progress: Of the frames before; None begins a window.
+            look: At the frame.
+
+        Returns:
+            What there is of the window now.
+        """
+        looks, given, state = progress or Progress((), (), None)
+        with self._lock:
+            added, state = self._backend.advance(look, state)
+        return Progress((*looks, look), (*given, added), state)
+
+    def judge(self, progress: Progress) -> np.ndarray:
+        """Does the rest; `look`, `advance` and `judge` are `infer`, to rounding.
+
+        Args:
+            progress: Of the T frames of a window.
 
         Returns:
             (T, H, W) float32 in [0, 1].
@@ -157,13 +189,13 @@ class InferenceEngine:
         Raises:
             InspectionError: They are not T.
         """
-        if len(looks) != self.info.window:
+        if len(progress.looks) != self.info.window:
             raise InspectionError(
                 f"a window of {self.info.architecture} has {self.info.window} frames, "
-                f"not {len(looks)}"
+                f"not {len(progress.looks)}"
             )
         with self._lock:
-            return self._backend.judge(looks)
+            return self._backend.judge(*progress)
 
     def _check(self, what: str, array: np.ndarray, wanted: tuple[int, ...]) -> None:
         if array.shape != wanted or array.dtype != np.uint8:

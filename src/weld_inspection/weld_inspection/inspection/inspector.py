@@ -2,7 +2,6 @@
 
 import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -25,22 +24,39 @@ class Engine(Protocol):
         """Tells at least `width`, `height` and `window` of the network's input."""
 
     def look(self, frame: np.ndarray) -> Any:
-        """(H, W, 3) uint8 RGB to what `judge` takes of it."""
+        """(H, W, 3) uint8 RGB to what `advance` takes of it."""
 
-    def judge(self, looks: Sequence[Any]) -> np.ndarray:
-        """What T frames look like to (T, H, W) float32 defect probabilities."""
+    def advance(self, progress: Any, look: Any) -> Any:
+        """A window so far, None before its first frame, and the next frame to the window so far."""
+
+    def judge(self, progress: Any) -> np.ndarray:
+        """A window of T frames to (T, H, W) float32 defect probabilities."""
 
 
 class Look(NamedTuple):
     """What the engine made of a frame by itself.
 
     Attributes:
-        look: For the engine's `judge`.
+        look: For the engine's `advance`.
         seconds: How long it took.
     """
 
     look: Any
     seconds: float
+
+
+class Unfinished(NamedTuple):
+    """What the engine has done of a window so far.
+
+    Attributes:
+        frames: The window's first frames.
+        progress: For the engine's `judge`, of these frames; None of none.
+        seconds: How long that took, looks at frames of earlier windows left out.
+    """
+
+    frames: tuple[WindowFrame, ...] = ()
+    progress: Any = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +125,7 @@ class Inspector:
     """Ties windows, network, decision, regions and tracks together.
 
     Offline, `add` does it all. Live, one thread calls `collect` and another `inspect`, so that
-    frames go on being collected while the network works; between windows, `look_ahead` does what
+    frames go on being collected while the network works; between windows, `work_ahead` does what
     can be done of frames whose window is not full yet.
 
     Attributes:
@@ -152,9 +168,10 @@ class Inspector:
         self._tracks = DefectTracks(self._geometry)
         self._last_number = 0  # of the newest frame that has its mask
         self._frames_lost = 0  # until that frame
-        # Frames since the last window, and what the engine made of frames so far, by number.
-        self._waiting: deque[WindowFrame] = deque(maxlen=self.windows.length)
-        self._looks: dict[int, Look] = {}
+        # The frames that are there of the next window, and what the engine made of them so far.
+        self._next: tuple[WindowFrame, ...] = ()
+        self._unfinished = Unfinished()
+        self._looks: dict[int, Look] = {}  # by frame number
         self._recent: deque[InspectedFrame] = deque(maxlen=self.windows.length)
 
     def add(
@@ -206,24 +223,20 @@ class Inspector:
             tag=tag,
             image=image if keep_image else None,
         )
-        if window is not None:
-            self._waiting.clear()  # `inspect` looks at what is left of them
-        elif self.windows.newest is not None:
-            self._waiting.append(self.windows.newest)
+        # None at once after a full window, which is to be inspected first.
+        self._next = self.windows.unfinished if window is None else ()
         return window
 
-    def look_ahead(self) -> bool:
-        """Looks at a frame whose window is not full yet, so that less is to do when it is.
+    def work_ahead(self) -> bool:
+        """Does what can be done of a frame whose window is not full yet: less is to do when it is.
 
         Returns:
             Whether more such frames wait.
         """
-        try:
-            frame = self._waiting.popleft()
-        except IndexError:
+        frames = self._next
+        if not self._advance(frames):
             return False
-        self._look(frame)
-        return bool(self._waiting)
+        return len(self._unfinished.frames) < len(frames)
 
     def inspect(self, window: FrameWindow) -> WindowResult:
         """Inspects a window. Windows may be left out but must come in order.
@@ -239,15 +252,12 @@ class Inspector:
                 for a sound one.
         """
         settings = self.settings
-        looks = [self._look(frame) for frame in window.frames]
+        while self._advance(window.frames):
+            pass
         began = time.perf_counter()
-        probabilities = self._engine.judge([look for look, _ in looks])
-        inference_time = time.perf_counter() - began
-        inference_time += sum(
-            look.seconds
-            for frame, look in zip(window.frames, looks, strict=True)
-            if frame.number > self._last_number
-        )
+        probabilities = self._engine.judge(self._unfinished.progress)
+        inference_time = self._unfinished.seconds + time.perf_counter() - began
+        self._unfinished = Unfinished()
         if not np.isfinite(probabilities).all():
             raise InspectionError("the network's answer is not a number: use another model file")
         decision = decide(probabilities, settings)
@@ -279,6 +289,30 @@ class Inspector:
             image_width=window.image_width,
             image_height=window.image_height,
         )
+
+    def _advance(self, frames: tuple[WindowFrame, ...]) -> bool:
+        """Lets the engine do the next one of a window's frames.
+
+        Args:
+            frames: The window's, as far as they are there.
+
+        Returns:
+            Whether there was one.
+        """
+        done = self._unfinished
+        if frames[: len(done.frames)] != done.frames:  # those of another window
+            done = Unfinished()
+        if len(done.frames) == len(frames):
+            return False
+        frame = frames[len(done.frames)]
+        look = self._look(frame)
+        began = time.perf_counter()
+        progress = self._engine.advance(done.progress, look.look)
+        seconds = done.seconds + time.perf_counter() - began
+        if frame.number > self._last_number:
+            seconds += look.seconds
+        self._unfinished = Unfinished((*done.frames, frame), progress, seconds)
+        return True
 
     def _look(self, frame: WindowFrame) -> Look:
         """What the engine makes of a frame by itself, asked of it once a frame."""

@@ -43,13 +43,24 @@ class OpenVinoBackend:
             ) from error
 
     def infer(self, window: np.ndarray) -> np.ndarray:
-        """See InferenceEngine."""
+        """See Backend."""
         return self._runner.infer(window)
 
     def look(self, frame: np.ndarray) -> list[openvino.Tensor]:
-        """See InferenceEngine."""
+        """See Backend."""
         return self._runner.look(frame)
 
-    def judge(self, looks: Sequence[list[openvino.Tensor]]) -> np.ndarray:
-        """See InferenceEngine."""
-        return self._runner.judge(looks)
+    def advance(
+        self, look: list[openvino.Tensor], state: list[openvino.Tensor] | None
+    ) -> tuple[list[openvino.Tensor], list[openvino.Tensor]]:
+        """See Backend."""
+        return self._runner.advance(look, state)
+
+    def judge(
+        self,
+        looks: Sequence[list[openvino.Tensor]],
+        given: Sequence[list[openvino.Tensor]],
+        state: list[openvino.Tensor],
+    ) -> np.ndarray:
+        """See Backend."""
+        return self._runner.judge(looks, given, state)

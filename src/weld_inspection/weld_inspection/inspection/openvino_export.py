@@ -4,9 +4,10 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import openvino
@@ -17,10 +18,11 @@ from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.openvino_graphs import (
     FINISH,
     LOOK,
+    STATE,
+    STEP,
     GraphRunner,
-    look_port,
     part_name,
-    part_port,
+    port_name,
     read_graphs,
     write_graphs,
 )
@@ -38,7 +40,7 @@ Graphs = dict[str, openvino.Model]
 TRIED_WINDOWS = 2
 LARGEST_DIFFERENCE = 1e-3  # of a probability, in fp32
 # One more whenever the files' layout changes, or what they compute of the same weights.
-FORMAT = "5"
+FORMAT = "6"
 KINDS = ("float", "int8")
 MADE_OF = ("weld_inspection", "weights")  # where a file says which weights it was made of
 AGREEMENT = ("weld_inspection", "agreement")  # and how its int8 masks agree with fp32's
@@ -133,8 +135,8 @@ class Look(nn.Module):
         return [look if isinstance(look, tuple) else (look,) for look in looks]
 
 
-class PartOfJudge(nn.Module):
-    """A part of a network's `judge` for one window, with its tracks' tensors one by one."""
+class PartOfNetwork(nn.Module):
+    """A part of a network's work on a window, with its tracks' tensors one by one."""
 
     def __init__(
         self, network: SegmentationNetwork, work: Callable[..., Sequence[Track]], tracks: list
@@ -148,17 +150,18 @@ class PartOfJudge(nn.Module):
         """
         super().__init__()
         self.network, self.work = network, work
-        self.gates = [len(track[0]) if isinstance(track[0], tuple) else 0 for track in tracks]
-        self.frames = len(tracks[0])
+        self.sizes = [
+            (len(track), len(track[0]) if isinstance(track[0], tuple) else 0) for track in tracks
+        ]
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Returns what the part gives, track by track."""
+        """Returns what the part gives, track by track, each tensor once."""
         left = iter(tensors)
         tracks = [
-            [tuple(islice(left, gates)) if gates else next(left) for _ in range(self.frames)]
-            for gates in self.gates
+            [tuple(islice(left, gates)) if gates else next(left) for _ in range(frames)]
+            for frames, gates in self.sizes
         ]
-        return tuple(_flat(self.work(*tracks)))
+        return tuple({id(tensor): tensor for tensor in _flat(self.work(*tracks))}.values())
 
 
 def _flat(tracks: Sequence[Track]) -> list[Tensor]:
@@ -198,35 +201,58 @@ def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
         raise InspectionError(f"OpenVINO cannot write into {folder}") from error
 
 
+class NamedTrack(NamedTuple):
+    """An example of a track, and how its tensors are called in graphs that read it."""
+
+    track: Track
+    names: list[str]
+
+
 def _graphs(network: SegmentationNetwork) -> Graphs:
-    """Converts a network's `look` and the parts of its `judge`, see openvino_graphs."""
+    """Converts a network's `look`, its `advance` and the parts of its `judge`."""
     config = network.config
     size = (config.height, config.width)
     look = Look(network)
     frame = torch.zeros(*size, 3, dtype=torch.uint8)
     graphs = {LOOK: _convert(look, (frame,))}
-    tracks, ports, tensors = [], [], 0
-    for gates in look.parts(frame):
-        tracks.append([gates if len(gates) > 1 else gates[0]] * config.window)
-        numbers = range(tensors, tensors + len(gates))
-        ports.append([look_port(n, frame) for frame in range(config.window) for n in numbers])
-        tensors += len(gates)
+    seen = look.parts(frame)
+    numbers = iter(range(sum(len(gates) for gates in seen)))
+    numbered = [[next(numbers) for _ in gates] for gates in seen]
+
+    def look_track(part: int, frames: int) -> NamedTrack:
+        gates = seen[part]
+        names = [port_name(LOOK, n, frame) for frame in range(frames) for n in numbered[part]]
+        return NamedTrack([gates if len(gates) > 1 else gates[0]] * frames, names)
 
     def finish(*tracks: Track) -> list[Track]:
         return [[torch.sigmoid(network.finish(tracks, size)[0, :, DEFECT_LOGIT])]]
 
+    tracks = [look_track(part, config.window) for part in range(len(seen))]
+    if (causal := network.causal()) is not None:
+        read = [look_track(part, 1) for part in causal.reads]
+        _, state = causal.step(*(named.track[0] for named in read), None)
+        state_names = [port_name(STATE, 0, n) for n in range(len(state))]
+
+        def step(*read: Track) -> list[Track]:
+            *frame, state = read
+            given, state = causal.step(*(track[0] for track in frame), state)
+            return [*([tensor] for tensor in given), state]
+
+        read.append(NamedTrack(state, state_names))
+        graphs[STEP], (*given, state) = _convert_part(network, STEP, step, read)
+        for number, (example, _) in enumerate(given):
+            names = [port_name(STEP, number, frame) for frame in range(config.window)]
+            tracks.append(NamedTrack([*example] * config.window, names))
+        tracks.append(state)
     for stage, members in enumerate(network.stages(), 1):
-        given, given_ports = [], []
+        added = []
         for number, part in enumerate(members, 1):
             name = part_name(stage, number)
             read = [tracks[n] for n in part.reads]
-            read_ports = [ports[n] for n in part.reads]
-            answer = _convert_part(network, name, part.work, read, read_ports)
-            graphs[name] = answer[0]
-            given += answer[1]
-            given_ports += answer[2]
-        tracks, ports = given, given_ports
-    graphs[FINISH], *_ = _convert_part(network, FINISH, finish, tracks, ports)
+            graphs[name], given = _convert_part(network, name, part.work, read)
+            added += given
+        tracks = tracks + added
+    graphs[FINISH], _ = _convert_part(network, FINISH, finish, tracks[network.finish_reads])
     return graphs
 
 
@@ -234,37 +260,40 @@ def _convert_part(
     network: SegmentationNetwork,
     name: str,
     work: Callable[..., Sequence[Track]],
-    tracks: Sequence[Track],
-    ports: Sequence[Sequence[str]],
-) -> tuple[openvino.Model, list[Track], list[list[str]]]:
-    """Converts a part of `judge`.
+    read: Sequence[NamedTrack],
+) -> tuple[openvino.Model, list[NamedTrack]]:
+    """Converts a part of a network's work.
 
     Args:
         network: Whose part it is.
         name: Of the graph.
         work: What the part does.
-        tracks: Examples of the tracks that it reads.
-        ports: How their tensors are called.
+        read: The tracks that it reads.
 
     Returns:
-        The graph, the tracks that it gives, and how their tensors are called.
+        The graph, and the tracks that it gives.
     """
-    graph = _convert(PartOfJudge(network, work, tracks), tuple(_flat(tracks)))
-    given = list(work(*tracks))
-    given_ports = [
-        [part_port(name, number, frame) for frame in range(len(track))]
-        for number, track in enumerate(given)
+    tracks = [named.track for named in read]
+    graph = _convert(PartOfNetwork(network, work, tracks), tuple(_flat(tracks)))
+    given = [
+        NamedTrack(track, [port_name(name, number, frame) for frame in range(len(track))])
+        for number, track in enumerate(work(*tracks))
     ]
-    names = list(chain(*ports, *given_ports))
-    all_ports = [*graph.inputs, *graph.outputs]
-    for port, port_name in zip(all_ports, names, strict=False):
-        port.get_tensor().set_names({port_name})
-    if [port.get_names() for port in all_ports] != [{port_name} for port_name in names]:
+    wanted = [{port} for named in read for port in named.names]
+    outputs: dict[int, set[str]] = {}  # the names of each tensor, which may be in several tracks
+    for track, names in given:
+        for tensor, port in zip(track, names, strict=True):
+            outputs.setdefault(id(tensor), set()).add(port)
+    wanted += outputs.values()
+    ports = [*graph.inputs, *graph.outputs]
+    for port, names in zip(ports, wanted, strict=False):
+        port.get_tensor().set_names(names)
+    if [port.get_names() for port in ports] != wanted:
         raise InspectionError(
             f"OpenVINO cannot take {network.config.architecture} over ({name} gives what it has "
-            "read, or something twice): use backend torch"
+            "read): use backend torch"
         )
-    return graph, given, given_ports
+    return graph, given
 
 
 def _convert(module: nn.Module, example: tuple[Tensor, ...]) -> openvino.Model:
@@ -312,13 +341,21 @@ def _check(model: Model, runner: GraphRunner) -> None:
 def _samples(graphs: Graphs, runner: GraphRunner, windows: Sequence[np.ndarray]) -> dict[str, list]:
     """What each graph with gates reads of some windows."""
     samples: dict[str, list] = {name: [] for name, graph in graphs.items() if _has_gates(graph)}
+
+    def keep(names: Iterable[str]) -> None:
+        for name in names:
+            samples[name].append(runner.read_by(name))
+
+    of_frames = samples.keys() & {LOOK, STEP}
     for window in windows:
-        if LOOK in samples:
-            samples[LOOK] += list(window)
-        runner.infer(window)
-        for name, values in runner.inputs().items():
-            if name in samples:
-                samples[name].append(values)
+        looks, given, state = [], [], None
+        for frame in window:
+            looks.append(runner.look(frame))
+            added, state = runner.advance(looks[-1], state)
+            given.append(added)
+            keep(of_frames)
+        runner.judge(looks, given, state)
+        keep(samples.keys() - of_frames)
     return samples
 
 

@@ -1,10 +1,11 @@
 """A network as OpenVINO graphs: what there is of each model, and how one feeds the next.
 
-`look` takes a single frame. The parts of each stage of the network's `judge` (see
-SegmentationNetwork.stages) are graphs of their own, so that they run side by side, each with its
-share of the threads: a part then never waits for a thread that another process has displaced, but
-in the end. `finish` gives the probabilities. What a graph reads and gives is told by its ports'
-names.
+`look` takes a single frame, and `step` what it gave, with the state that `step` left at the frame
+before; a network that does not run forwards in time has no `step`. The parts of each stage of the
+network's `judge` (see SegmentationNetwork.stages) are graphs of their own, so that they run side by
+side, each with its share of the threads: a part then never waits for a thread that another process
+has displaced, but in the end. `finish` gives the probabilities. What a graph reads and gives is
+told by its ports' names.
 """
 
 import re
@@ -14,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import openvino
 
-LOOK, FINISH = "look", "finish"
+LOOK, STEP, FINISH = "look", "step", "finish"
 GRAPHS = ("weld_inspection", "graphs")  # where LOOK tells which graphs there are
-LOOK_PORT = re.compile(rf"{LOOK}/(\d+)/(\d+)")
+PORT = re.compile(r"(\w+)/(\d+)/(\d+)")
+STATE = "state"  # what STEP reads of the frame before
 
 
 def part_name(stage: int, part: int) -> str:
@@ -24,13 +26,12 @@ def part_name(stage: int, part: int) -> str:
     return f"stage_{stage}_{part}"
 
 
-def look_port(tensor: int, frame: int) -> str:
-    """Returns the name of a port that reads one of the tensors that LOOK gave for a frame."""
-    return f"{LOOK}/{tensor}/{frame}"
+def port_name(graph: str, track: int, frame: int) -> str:
+    """Returns the name of a port by which a graph gives a frame of a track, or another reads it.
 
-
-def part_port(graph: str, track: int, frame: int) -> str:
-    """Returns the name of a port by which a part gives a frame of a track, or another reads it."""
+    LOOK gives but one frame, and so does STEP, whose last track is the state. In STEP's names for
+    what it reads, every frame is 0.
+    """
     return f"{graph}/{track}/{frame}"
 
 
@@ -82,11 +83,13 @@ class GraphRunner:
         look = core.compile_model(graphs[LOOK], "CPU", options)
         threads = look.get_property("INFERENCE_NUM_THREADS")
         self._look = look.create_infer_request()
-        self._shapes = [port.shape for port in self._look.model_outputs]
         # A stage's parts differ in the last number of their names; FINISH is the last stage.
         stages: dict[str, list[str]] = {}
+        self._step: Step | None = None
         for name in graphs:
-            if name != LOOK:
+            if name == STEP:
+                self._step = Step(core.compile_model(graphs[STEP], "CPU", options))
+            elif name != LOOK:
                 stages.setdefault(name.rpartition("_")[0], []).append(name)
         self._requests: dict[str, openvino.InferRequest] = {}
         self._stages: list[list[openvino.InferRequest]] = []
@@ -99,23 +102,42 @@ class GraphRunner:
         self._connect()
 
     def infer(self, window: np.ndarray) -> np.ndarray:
-        """(T, H, W, 3) uint8 to (T, H, W) float32: `judge` of the looks at all frames."""
-        return self.judge([self.look(frame) for frame in window])
+        """(T, H, W, 3) uint8 to (T, H, W) float32: all of what follows."""
+        looks = [self.look(frame) for frame in window]
+        given, state = [], None
+        for look in looks:
+            added, state = self.advance(look, state)
+            given.append(added)
+        return self.judge(looks, given, state)
 
     def look(self, frame: np.ndarray) -> list[openvino.Tensor]:
-        """(H, W, 3) uint8 to what `judge` reads of a frame."""
-        # Written into tensors of their own, which outlive the next look.
-        parts = [openvino.Tensor(openvino.Type.f32, shape) for shape in self._shapes]
-        for number, part in enumerate(parts):
-            self._look.set_output_tensor(number, part)
+        """(H, W, 3) uint8 to what `advance` and `judge` read of a frame."""
+        parts = _own_outputs(self._look)
         self._look.set_input_tensor(openvino.Tensor(np.ascontiguousarray(frame)))
         self._look.infer()
         return parts
 
-    def judge(self, looks: Sequence[list[openvino.Tensor]]) -> np.ndarray:
-        """The looks at T frames to (T, H, W) float32."""
-        for request, number, tensor, frame in self._reads:
-            request.set_input_tensor(number, looks[frame][tensor])
+    def advance(
+        self, look: Sequence[openvino.Tensor], state: Sequence[openvino.Tensor] | None
+    ) -> tuple[list[openvino.Tensor], list[openvino.Tensor]]:
+        """A frame's look and the state before it, None at first, to what it adds and the next."""
+        return ([], []) if self._step is None else self._step.run(look, state)
+
+    def judge(
+        self,
+        looks: Sequence[Sequence[openvino.Tensor]],
+        given: Sequence[Sequence[openvino.Tensor]],
+        state: Sequence[openvino.Tensor],
+    ) -> np.ndarray:
+        """What T frames came to, and the state after the last, to (T, H, W) float32."""
+        for request, number, graph, track, frame in self._reads:
+            if graph == LOOK:
+                tensor = looks[frame][track]
+            elif track < len(given[0]):
+                tensor = given[frame][track]
+            else:
+                tensor = state[frame]
+            request.set_input_tensor(number, tensor)
         for requests in self._stages:
             for request in requests:
                 request.start_async()
@@ -123,29 +145,79 @@ class GraphRunner:
                 request.wait()
         return self._requests[FINISH].get_output_tensor().data.copy()
 
-    def inputs(self) -> dict[str, list[np.ndarray]]:
-        """Copies of what each graph but LOOK read in the last `judge`."""
-        return {
-            name: [
-                request.get_input_tensor(number).data.copy()
-                for number in range(len(request.model_inputs))
-            ]
-            for name, request in self._requests.items()
-        }
+    def read_by(self, name: str) -> list[np.ndarray]:
+        """Copies of what a graph read when it ran last."""
+        if name == LOOK:
+            request = self._look
+        else:
+            request = self._step.request if name == STEP else self._requests[name]
+        numbers = range(len(request.model_inputs))
+        return [request.get_input_tensor(number).data.copy() for number in numbers]
 
     def _connect(self) -> None:
         """Lets each graph read where the ones before it write."""
         given: dict[str, openvino.Tensor] = {}
-        # Input `number` of a request is tensor `tensor` of the look at frame `frame`.
-        self._reads: list[tuple[openvino.InferRequest, int, int, int]] = []
+        # Input `number` of a request is a frame of a track of LOOK or STEP.
+        self._reads: list[tuple[openvino.InferRequest, int, str, int, int]] = []
         for request in self._requests.values():
             for number, port in enumerate(request.model_inputs):
                 name = port.get_any_name()
-                if of_look := LOOK_PORT.fullmatch(name):
-                    self._reads.append((request, number, int(of_look[1]), int(of_look[2])))
+                graph, track, frame = _parse(name)
+                if graph in (LOOK, STEP):
+                    self._reads.append((request, number, graph, track, frame))
                 else:
                     request.set_input_tensor(number, given[name])
-            for number, port in enumerate(request.model_outputs):
-                tensor = openvino.Tensor(openvino.Type.f32, port.shape)
-                request.set_output_tensor(number, tensor)
-                given[port.get_any_name()] = tensor
+            for port, tensor in zip(request.model_outputs, _own_outputs(request), strict=True):
+                given |= dict.fromkeys(port.get_names(), tensor)
+
+
+class Step:
+    """The graph STEP, ready to run.
+
+    Attributes:
+        request: That runs it.
+    """
+
+    def __init__(self, compiled: openvino.CompiledModel) -> None:
+        """Finds out what its ports are."""
+        self.request = compiled.create_infer_request()
+        self._reads = [_parse(port.get_any_name()) for port in self.request.model_inputs]
+        self._zeros = {
+            frame: openvino.Tensor(np.zeros(tuple(port.shape), np.float32))
+            for port, (graph, _, frame) in zip(self.request.model_inputs, self._reads, strict=True)
+            if graph == STATE
+        }
+        gives = {
+            _parse(name)[1:]: number
+            for number, port in enumerate(self.request.model_outputs)
+            for name in port.get_names()
+        }
+        last = max(track for track, _ in gives)
+        self._given = [gives[track, 0] for track in range(last)]
+        self._state = [gives[last, frame] for frame in range(len(self._zeros))]
+
+    def run(
+        self, look: Sequence[openvino.Tensor], state: Sequence[openvino.Tensor] | None
+    ) -> tuple[list[openvino.Tensor], list[openvino.Tensor]]:
+        """See GraphRunner.advance."""
+        state = self._zeros if state is None else state
+        for number, (graph, track, frame) in enumerate(self._reads):
+            tensor = state[frame] if graph == STATE else look[track]
+            self.request.set_input_tensor(number, tensor)
+        outputs = _own_outputs(self.request)
+        self.request.infer()
+        return [outputs[n] for n in self._given], [outputs[n] for n in self._state]
+
+
+def _own_outputs(request: openvino.InferRequest) -> list[openvino.Tensor]:
+    """Lets a request write into tensors of their own, which outlive its next run."""
+    tensors = [openvino.Tensor(openvino.Type.f32, port.shape) for port in request.model_outputs]
+    for number, tensor in enumerate(tensors):
+        request.set_output_tensor(number, tensor)
+    return tensors
+
+
+def _parse(name: str) -> tuple[str, int, int]:
+    """Graph, track and frame of a port's name."""
+    graph, track, frame = PORT.fullmatch(name).groups()
+    return graph, int(track), int(frame)

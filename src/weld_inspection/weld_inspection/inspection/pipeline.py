@@ -31,7 +31,7 @@ class InspectionPipeline(Generic[Message]):
     """Takes images without ever making the giver wait, and gives results as they come.
 
     The first thread reads and resizes each image as it comes and collects windows, the second runs
-    the network, on single frames as they come where it is not behind. Where it falls behind, whole
+    the network, on frames as they come where it is not behind. Where it falls behind, whole
     windows are dropped, oldest first: the wait of a window is bounded by `queue_size` inferences.
     """
 
@@ -118,7 +118,7 @@ class InspectionPipeline(Generic[Message]):
 
     def _infer(self) -> None:
         """Second thread: windows to results."""
-        while (window := self._windows.get(meanwhile=self._look_ahead)) is not None:
+        while (window := self._windows.get(meanwhile=self._work_ahead)) is not None:
             try:
                 result = self._inspector.inspect(window)
                 self._statistics.windows_inspected += 1
@@ -131,10 +131,10 @@ class InspectionPipeline(Generic[Message]):
                 sentence = f"inference failed: {self._statistics.last_failure}"
                 self._on_trouble(Trouble.FAILED, sentence)
 
-    def _look_ahead(self) -> bool:
+    def _work_ahead(self) -> bool:
         """Second thread, between windows: what can be done of a window's first frames."""
         try:
-            return self._inspector.look_ahead()
+            return self._inspector.work_ahead()
         except Exception:  # the frame's window will fail by it too, and is counted then
             return False
 

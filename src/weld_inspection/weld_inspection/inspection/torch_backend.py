@@ -29,20 +29,32 @@ class TorchBackend:
         self._size = (network.config.height, network.config.width)
 
     def infer(self, window: np.ndarray) -> np.ndarray:
-        """See InferenceEngine."""
+        """See Backend."""
         with torch.inference_mode():
             logits = self._network(self._frames(window).unsqueeze(0))
             return self._probabilities(logits)
 
     def look(self, frame: np.ndarray) -> list[Tensor]:
-        """See InferenceEngine."""
+        """See Backend."""
         with torch.inference_mode():
             return self._network.look(self._frames(frame[None]))
 
-    def judge(self, looks: Sequence[list[Tensor]]) -> np.ndarray:
-        """See InferenceEngine."""
+    def advance(
+        self, look: list[Tensor], state: list[Tensor] | None
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """See Backend."""
         with torch.inference_mode():
-            return self._probabilities(self._network.judge(looks, self._size))
+            return self._network.advance(look, state)
+
+    def judge(
+        self,
+        looks: Sequence[list[Tensor]],
+        given: Sequence[list[Tensor]],
+        state: list[Tensor],
+    ) -> np.ndarray:
+        """See Backend."""
+        with torch.inference_mode():
+            return self._probabilities(self._network.judge(looks, given, state, self._size))
 
     def _frames(self, frames: np.ndarray) -> Tensor:
         pixels = torch.from_numpy(frames).to(self._device).permute(0, 3, 1, 2)

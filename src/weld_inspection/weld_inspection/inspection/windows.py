@@ -137,9 +137,9 @@ class FrameWindows:
         self.restarts: Counter[Restart] = Counter()
 
     @property
-    def newest(self) -> WindowFrame | None:
-        """The newest frame of the window that is not full yet; None before the first."""
-        return self._frames[-1] if self._frames else None
+    def unfinished(self) -> tuple[WindowFrame, ...]:
+        """The frames that are there of the next window, oldest first."""
+        return tuple(self._frames)[len(self._frames) + self._missing - self.length :]
 
     @property
     def period_ns(self) -> float | None:

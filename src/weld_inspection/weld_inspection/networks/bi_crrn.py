@@ -12,8 +12,10 @@ from weld_inspection.networks.window_network import WindowNetwork
 class BiCrrn(WindowNetwork):
     """A network whose spatio-temporal part reads a window forwards and backwards.
 
-    Its last stage gives the top hidden states of both directions.
+    The last tracks that its stages add are the top hidden states, forward and backward.
     """
+
+    finish_reads = slice(-2, None)
 
     def __init__(self, config: NetworkConfig) -> None:
         """Makes the spatial parts and the top 1x1 convolution of eq. (3) and (6)."""

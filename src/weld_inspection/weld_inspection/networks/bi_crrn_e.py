@@ -33,9 +33,12 @@ class BiCrrnE(BiCrrn):
     def stages(self) -> list[tuple[Part, ...]]:
         """See SegmentationNetwork: both directions of a layer, then what the next layer reads."""
         stages = [self._directions(0, ((0,), (1,)))]
+        count = 2  # tracks of the looks
         for layer in range(1, self.config.layers):
-            stages.append((Part(partial(self._merge_layers, layer - 1), (0, 1, 2, 3)),))
-            stages.append(self._directions(layer, ((0, 1), (0, 1))))
+            below, merged = tuple(range(count, count + 4)), (count + 4, count + 5)
+            stages.append((Part(partial(self._merge_layers, layer - 1), below),))
+            stages.append(self._directions(layer, (merged, merged)))
+            count += 6
         return stages
 
     def _directions(self, layer: int, reads: Sequence[tuple[int, ...]]) -> tuple[Part, ...]:

@@ -5,7 +5,7 @@ from torch import Tensor
 from weld_inspection.networks.bi_crrn import BiCrrn
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.encoder_decoder import EncoderDecoder
-from weld_inspection.networks.segmentation_network import Part
+from weld_inspection.networks.segmentation_network import Causal, Part
 
 
 class BiCrrnEd(BiCrrn):
@@ -29,7 +29,19 @@ class BiCrrnEd(BiCrrn):
         """See WindowNetwork."""
         return [self.forward_stack.drive(features), self.backward_stack.drive(features)]
 
+    def causal(self) -> Causal:
+        """See SegmentationNetwork: the forward stack's encoder."""
+        return Causal(self.forward_stack.encode, self.forward_stack.encode_frame, (0,))
+
     def stages(self) -> list[tuple[Part, ...]]:
-        """See SegmentationNetwork: both stacks, which know nothing of each other."""
-        stacks = (self.forward_stack, self.backward_stack)
-        return [tuple(Part(stack.decode, (number,)) for number, stack in enumerate(stacks))]
+        """See SegmentationNetwork: the forward stack is ahead of the other by an encoder."""
+        looks = 2
+        backward = looks + self.forward_stack.encoded_tracks  # number of its first track
+        end = backward + self.backward_stack.encoded_tracks
+        return [
+            (
+                Part(self.backward_stack.encode, (1,)),
+                Part(self.forward_stack.decode, tuple(range(looks, backward))),
+            ),
+            (Part(self.backward_stack.decode, tuple(range(backward, end))),),
+        ]

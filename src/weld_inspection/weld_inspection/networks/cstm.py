@@ -23,11 +23,27 @@ class LayerOutput(NamedTuple):
         hidden: H_t for t = 1..T, (B, C, h, w) each.
         cell: C_t for t = 1..T, (B, C, h, w) each.
         last: The state that would recur into the step after the last one run.
+        maps: A_t of an encoder's ST-Attention for t = 1..T, (B, 1, h, w) each; none without it.
     """
 
     hidden: tuple[Tensor, ...]
     cell: tuple[Tensor, ...]
     last: State
+    maps: tuple[Tensor, ...] = ()
+
+
+class FrameOutput(NamedTuple):
+    """What a CSTM layer gives for a frame.
+
+    Attributes:
+        state: H_t and C_t.
+        recurring: The state that recurs into the next step.
+        maps: A_t of ST-Attention, (B, 1, h, w); none without it.
+    """
+
+    state: State
+    recurring: State
+    maps: tuple[Tensor, ...] = ()
 
 
 def at_once(work: Callable[[Tensor], Tensor], frames: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -179,12 +195,33 @@ class CSTM(nn.Module):
         if self.mix_lower is not None:
             lower = at_once(self.mix_lower, lower_cells)
         state = start
-        states: dict[int, State] = {}
+        outputs: dict[int, FrameOutput] = {}
         for t in reversed(range(steps)) if backward else range(steps):
-            state = states[t] = self.step(drives[t], lower[t], state)
-            if add is not None:
-                state = State(state.hidden + add(state.hidden), state.cell)
-            elif subtract is not None:
+            output = outputs[t] = self.encode(drives[t], lower[t], state, add)
+            state = output.recurring
+            if subtract is not None:
                 state = State(state.hidden - subtract[t], state.cell)
-        hidden, cells = zip(*(states[t] for t in range(steps)), strict=True)
-        return LayerOutput(hidden, cells, state)
+        hidden, cells = zip(*(outputs[t].state for t in range(steps)), strict=True)
+        maps = tuple(attention for t in range(steps) for attention in outputs[t].maps)
+        return LayerOutput(hidden, cells, state, maps)
+
+    def encode(
+        self,
+        drive: Tensor,
+        lower: Tensor | None,
+        state: State | None,
+        attention: AttentionMap | None,
+    ) -> FrameOutput:
+        """One time step with an encoder's ST-Attention, where there is one.
+
+        Args:
+            drive: As of `step`.
+            lower: As of `step`.
+            state: As of `step`.
+            attention: The state that recurs is H_t + A_t.
+        """
+        state = self.step(drive, lower, state)
+        if attention is None:
+            return FrameOutput(state, state)
+        attended = attention(state.hidden)
+        return FrameOutput(state, State(state.hidden + attended, state.cell), (attended,))

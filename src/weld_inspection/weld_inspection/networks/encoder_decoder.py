@@ -1,8 +1,10 @@
 """An ST-Encoder and the ST-Decoder that undoes it, in one direction of time, eq. (4) to (7)."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
-from weld_inspection.networks.cstm import at_once
+from weld_inspection.networks.cstm import FrameOutput, State
 from weld_inspection.networks.segmentation_network import Track
 
 
@@ -36,9 +38,10 @@ class EncoderDecoder(nn.Module):
         """Returns what the lowest layer makes of frames' features, see CSTM."""
         return self.encoder[0].drive(features)
 
-    def decode(self, drives: Track) -> list[Track]:
-        """As `forward`, for a stage of a network."""
-        return [self(drives)]
+    @property
+    def encoded_tracks(self) -> int:
+        """Number of the tracks that `encode` gives."""
+        return 2 + sum(attention is not None for attention in self.attention)
 
     def forward(self, drives: Track) -> Track:
         """Returns the decoder's top hidden states.
@@ -49,6 +52,19 @@ class EncoderDecoder(nn.Module):
         Returns:
             (B, C, h, w) for t = 1..T.
         """
+        (decoded,) = self.decode(*self.encode(drives))
+        return decoded
+
+    def encode(self, drives: Track) -> list[Track]:
+        """Runs the encoder.
+
+        Args:
+            drives: As of `forward`.
+
+        Returns:
+            Its top hidden states; with ST-Attention A_t of eq. (7), layer by layer; and the states
+            after its last step, H and C of each layer one after the other.
+        """
         encoded = []
         for layer, attention in zip(self.encoder, self.attention, strict=True):
             options = {"backward": self.backward, "add": attention}
@@ -58,20 +74,63 @@ class EncoderDecoder(nn.Module):
             else:
                 sequence = layer(drives, **options)
             encoded.append(sequence)
-        inputs = encoded[-1].hidden
+        maps = [sequence.maps for sequence in encoded if sequence.maps]
+        last = [tensor for sequence in encoded for tensor in sequence.last]
+        return [encoded[-1].hidden, *maps, last]
 
+    def encode_frame(
+        self, drive: Tensor, states: Sequence[Tensor] | None
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Runs the encoder for one frame; T of them in its order are `encode`.
+
+        Args:
+            drive: What `drive` gave for the frame.
+            states: After the frame before; None at the first one.
+
+        Returns:
+            The frame's tensors of what `encode` gives, and the states after it.
+        """
+        outputs: list[FrameOutput] = []
+        lower = None
+        for number, (layer, attention) in enumerate(zip(self.encoder, self.attention, strict=True)):
+            if outputs:
+                below = outputs[-1].state
+                (drive,) = layer.drives([below.hidden])
+                lower = None if layer.mix_lower is None else layer.mix_lower(below.cell)
+            before = None if states is None else _state(states, number)
+            outputs.append(layer.encode(drive, lower, before, attention))
+        maps = [attended for output in outputs for attended in output.maps]
+        after = [tensor for output in outputs for tensor in output.recurring]
+        return [outputs[-1].state.hidden, *maps], after
+
+    def decode(self, hidden: Track, *maps_and_states: Track) -> list[Track]:
+        """Runs the decoder.
+
+        Args:
+            hidden: The encoder's top hidden states.
+            maps_and_states: What else `encode` gave.
+
+        Returns:
+            Its top hidden states.
+        """
+        *maps, states = maps_and_states
+        inputs = hidden
         if self.decoder_input == "zeros":
             # No constants: OpenVINO writes results of later steps over one.
             inputs = [0.0 * hidden for hidden in inputs]
         cells = None
-        for layer, attention, sequence in zip(self.decoder, self.attention, encoded, strict=True):
+        for number, layer in enumerate(self.decoder):
             decoded = layer(
                 layer.drives(inputs),
                 cells,
-                start=sequence.last,
+                start=_state(states, number),
                 backward=not self.backward,
-                # A_t of eq. (7)
-                subtract=None if attention is None else at_once(attention, sequence.hidden),
+                subtract=maps[number] if maps else None,
             )
             inputs, cells = decoded.hidden, decoded.cell
-        return inputs
+        return [inputs]
+
+
+def _state(states: Sequence[Tensor], layer: int) -> State:
+    """A layer's state among those of all, H and C one after the other."""
+    return State(*states[2 * layer : 2 * layer + 2])

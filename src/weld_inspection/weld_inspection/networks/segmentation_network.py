@@ -14,7 +14,8 @@ DEFECT_LOGIT = 1  # channel of the logits; 0 is sound
 
 
 # What a network knows of a window's frames: T tensors (B, ...), for frame t = 1..T. Of a gatewise
-# network (see networks.gatewise) what is made of single frames is a tuple of them, one a gate.
+# network (see networks.gatewise) what is made of single frames is a tuple of them, one a gate. A
+# state is a track, too, of as many tensors as it has.
 Track = Sequence[Tensor]
 
 
@@ -23,10 +24,27 @@ class Part(NamedTuple):
 
     Attributes:
         work: From the tracks that it reads to the tracks that it adds.
-        reads: Numbers of those tracks among what the stage before gave.
+        reads: Numbers of those tracks: the looks' come first, then those of Causal, then what the
+            stages before have added, in the order of their parts.
     """
 
     work: Callable[..., Sequence[Track]]
+    reads: tuple[int, ...]
+
+
+class Causal(NamedTuple):
+    """What runs forwards in time, and so can be done as the frames come.
+
+    Attributes:
+        whole: All frames at once: from the looks' tracks that it reads to the tracks that it adds,
+            of which the last one is the state after the last frame.
+        step: The same frame by frame: from a frame's tensors of those tracks and the state before
+            it, None before the first, to its tensors of the tracks added and the state after it.
+        reads: Numbers of the looks' tracks that it reads.
+    """
+
+    whole: Callable[..., list[Track]]
+    step: Callable[..., tuple[list[Tensor], list[Tensor]]]
     reads: tuple[int, ...]
 
 
@@ -35,9 +53,12 @@ class SegmentationNetwork(nn.Module, ABC):
 
     Attributes:
         learns_by_pixels: Whether `loss` adds up pixels, so that some can be left out of it.
+        finish_reads: Which of all tracks `finish` reads, the looks' and those of `causal` and
+            `stages`.
     """
 
     learns_by_pixels = True
+    finish_reads = slice(None)
 
     def __init__(self, config: NetworkConfig) -> None:
         """Keeps the options.
@@ -66,45 +87,79 @@ class SegmentationNetwork(nn.Module, ABC):
             frames: (N, in_channels, H, W), of any windows.
 
         Returns:
-            Tensors (N, ...) for `judge`; here the frames themselves.
+            Tensors (N, ...) for `advance` and `judge`; here the frames themselves.
         """
         return [frames]
 
-    def judge(self, looks: Sequence[Sequence[Tensor]], size: tuple[int, int]) -> Tensor:
-        """Does the rest: `judge` of `look` is `forward`.
+    def advance(
+        self, look: Sequence[Tensor], state: Sequence[Tensor] | None
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Does what can be done of a window's next frame before the later ones are there.
+
+        Args:
+            look: What `look` gave for frame t of B windows, tensors (B, ...).
+            state: After the frame before; None at the window's first one.
+
+        Returns:
+            What `judge` reads of the frame, and the state after it; nothing where no part of the
+            network runs forwards in time alone.
+        """
+        causal = self.causal()
+        if causal is None:
+            return [], []
+        return causal.step(*(look[n] for n in causal.reads), state)
+
+    def judge(
+        self,
+        looks: Sequence[Sequence[Tensor]],
+        given: Sequence[Sequence[Tensor]],
+        state: Sequence[Tensor],
+        size: tuple[int, int],
+    ) -> Tensor:
+        """Does the rest: `look`, `advance` and `judge` together are `forward`.
 
         Args:
             looks: What `look` gave for frame t = 1..T of B windows, tensors (B, ...).
+            given: What `advance` gave for them.
+            state: The state after the last one.
             size: H and W of the frames, pixels.
 
         Returns:
             As of `forward`.
         """
-        return self.finish(self.run_stages(looks), size)
+        tracks: list[Track] = list(zip(*looks, strict=True))
+        if self.causal() is not None:
+            tracks += [*zip(*given, strict=True), state]
+        return self.finish(self.run_stages(tracks), size)
 
-    def run_stages(self, looks: Sequence[Sequence[Tensor]]) -> list[Track]:
+    def run_stages(self, tracks: list[Track]) -> list[Track]:
         """Does what `judge` does before `finish`, one part after the other.
 
         Args:
-            looks: As of `judge`.
+            tracks: The looks' and those of `causal`.
 
         Returns:
             What `finish` reads.
         """
-        tracks: list[Track] = list(zip(*looks, strict=True))
         for stage in self.stages():
-            tracks = [
+            tracks = tracks + [
                 track for part in stage for track in part.work(*(tracks[n] for n in part.reads))
             ]
-        return tracks
+        return tracks[self.finish_reads]
+
+    def causal(self) -> Causal | None:
+        """Tells what of the network runs forwards in time and reads nothing but looks.
+
+        It obeys what is said of `stages`.
+        """
+        return None
 
     def stages(self) -> list[tuple[Part, ...]]:
         """Tells what of `judge` can be done side by side.
 
         Returns:
-            The stages before `finish`. The first one reads the looks' tracks, each other one what
-            the parts of the one before gave, in their order. A part gives tensors that it has
-            made, each once: OpenVINO's files cannot hand on what a part has read.
+            The stages before `finish`. A part gives tensors that it has made: OpenVINO's files
+            cannot hand on what a part has read.
         """
         return []
 
@@ -112,7 +167,7 @@ class SegmentationNetwork(nn.Module, ABC):
         """Does the last of `judge`.
 
         Args:
-            tracks: What the last stage gave, or the looks' tracks where there are no stages.
+            tracks: Those of `finish_reads`.
             size: H and W of the frames, pixels.
 
         Returns:

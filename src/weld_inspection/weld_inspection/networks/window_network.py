@@ -35,8 +35,10 @@ class WindowNetwork(SegmentationNetwork):
             frames: As of `forward`.
         """
         parts = self.look(frames.transpose(0, 1).flatten(0, 1))
-        looks = zip(*(part.chunk(frames.shape[1]) for part in parts), strict=True)
-        return self.temporal(*self.run_stages(list(looks)))
+        tracks: list[Track] = [part.chunk(frames.shape[1]) for part in parts]
+        if (causal := self.causal()) is not None:
+            tracks += causal.whole(*(tracks[n] for n in causal.reads))
+        return self.temporal(*self.run_stages(tracks))
 
     def decode(self, features: Track, size: tuple[int, int]) -> Tensor:
         """Returns the logits of what `features` gave, for frames of H x W pixels."""
@@ -59,7 +61,7 @@ class WindowNetwork(SegmentationNetwork):
         """Returns what the S-Decoder reads, (B, C, h, w) for t = 1..T.
 
         Args:
-            tracks: What the last stage gave; without stages, what `drive` gave, (B, K, h, w) each.
+            tracks: Those of `finish_reads`; without stages, what `drive` gave, (B, K, h, w) each.
         """
 
     def _stack(self, *, lower_cells: bool = True) -> nn.ModuleList:
