@@ -1,5 +1,7 @@
 """Every backend computes what the reference, torch in fp32, computes."""
 
+import ctypes
+import gc
 import re
 import time
 
@@ -110,6 +112,33 @@ def test_looks_at_single_frames_are_the_same_work(model, backend):
         np.testing.assert_allclose(judged, engine.infer(window), atol=1e-5)
     with pytest.raises(InspectionError, match="a frame of bi_crrn_ed_attn is uint8"):
         engine.look(frames[0, :20])
+
+
+class SignalStack(ctypes.Structure):
+    """As sigaltstack(2) has it."""
+
+    _fields_ = [("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+
+def signal_stack_is_there():
+    """Whether this thread's stack for signal handlers, if it has one, is memory of the process."""
+    stack = SignalStack()
+    assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack)) == 0
+    if stack.start is None:
+        return True
+    spans = [line.split()[0].split("-") for line in open("/proc/self/maps")]
+    return any(int(first, 16) <= stack.start < int(end, 16) for first, end in spans)
+
+
+def test_signals_can_be_handled_after_engines_have_come_and_gone(model):
+    """On a freed stack the next signal, such as a child's end or Ctrl-C, would be the last."""
+    first = InferenceEngine(model, "cpu", "fp32", "openvino")
+    second = InferenceEngine(model, "cpu", "fp32", "openvino")
+    del first
+    gc.collect()
+    del second
+    gc.collect()
+    assert signal_stack_is_there()
 
 
 def test_auto_measures_and_says_why(model, monkeypatch):

@@ -8,7 +8,7 @@ import openvino
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.openvino_export import exported
-from weld_inspection.inspection.openvino_graphs import GraphRunner, read_graphs
+from weld_inspection.inspection.openvino_graphs import CORE, GraphRunner, read_graphs
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}  # of what is not in int8
 
@@ -30,7 +30,7 @@ class OpenVinoBackend:
         """
         folder = exported(path, "int8" if precision == "int8" else "float")
         hint = HINTS[precision]
-        if precision == "int8" and "BF16" not in openvino.Core().get_property(
+        if precision == "int8" and "BF16" not in CORE.get_property(
             "CPU", "OPTIMIZATION_CAPABILITIES"
         ):
             hint = "f32"

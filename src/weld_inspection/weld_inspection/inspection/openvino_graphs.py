@@ -20,6 +20,12 @@ GRAPHS = ("weld_inspection", "graphs")  # where LOOK tells which graphs there ar
 PORT = re.compile(r"(\w+)/(\d+)/(\d+)")
 STATE = "state"  # what STEP reads of the frame before
 
+# The one Core of this process, there to its end. The processor's plugin of each gives the thread
+# that loads it a signal stack large enough for AMX (openvinotoolkit/openvino pull request 11894)
+# and, as it goes, puts back the one it found. Of two that go in the order in which they came, the
+# second puts back the first's, which is freed: the next signal then ends the process.
+CORE = openvino.Core()
+
 
 def part_name(stage: int, part: int) -> str:
     """Returns the name of a stage's part's graph, both counted from 1."""
@@ -52,11 +58,10 @@ def read_graphs(folder: Path) -> dict[str, openvino.Model]:
     Raises:
         RuntimeError: They are not there, damaged or of another format.
     """
-    core = openvino.Core()
-    look = core.read_model(str(folder / f"{LOOK}.xml"))
+    look = CORE.read_model(str(folder / f"{LOOK}.xml"))
     names = look.get_rt_info(list(GRAPHS)).astype(str).split()
     return {LOOK: look} | {
-        name: core.read_model(str(folder / f"{name}.xml")) for name in names if name != LOOK
+        name: CORE.read_model(str(folder / f"{name}.xml")) for name in names if name != LOOK
     }
 
 
@@ -73,14 +78,13 @@ class GraphRunner:
         Raises:
             RuntimeError: OpenVINO cannot compile one of them.
         """
-        core = openvino.Core()
         options = {
             "INFERENCE_PRECISION_HINT": hint,
             "PERFORMANCE_HINT": "LATENCY",
             # The other nodes of the system share the cores.
             "ENABLE_CPU_PINNING": False,
         }
-        look = core.compile_model(graphs[LOOK], "CPU", options)
+        look = CORE.compile_model(graphs[LOOK], "CPU", options)
         threads = look.get_property("INFERENCE_NUM_THREADS")
         self._look = look.create_infer_request()
         # A stage's parts differ in the last number of their names; FINISH is the last stage.
@@ -88,7 +92,7 @@ class GraphRunner:
         self._step: Step | None = None
         for name in graphs:
             if name == STEP:
-                self._step = Step(core.compile_model(graphs[STEP], "CPU", options))
+                self._step = Step(CORE.compile_model(graphs[STEP], "CPU", options))
             elif name != LOOK:
                 stages.setdefault(name.rpartition("_")[0], []).append(name)
         self._requests: dict[str, openvino.InferRequest] = {}
@@ -96,7 +100,7 @@ class GraphRunner:
         for names in stages.values():
             share = options | {"INFERENCE_NUM_THREADS": max(1, threads // len(names))}
             for name in names:
-                compiled = core.compile_model(graphs[name], "CPU", share)
+                compiled = CORE.compile_model(graphs[name], "CPU", share)
                 self._requests[name] = compiled.create_infer_request()
             self._stages.append([self._requests[name] for name in names])
         self._connect()
