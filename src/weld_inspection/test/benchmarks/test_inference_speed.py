@@ -35,6 +35,7 @@ def test_every_backend_is_timed_and_compared(model, tmp_path, capsys):
     assert peer["ratio"] == 1.0 and result["defect_pixels"] > 0
     for row in rows.values():
         assert row["ratio"] == pytest.approx(peer["milliseconds"] / row["milliseconds"])
+        assert 0 < row["milliseconds_at_the_last_frame"] < row["milliseconds"]
     assert peer["iou"] > 0.99 and rows["torch fp32"]["iou"] == 1.0
     assert "openvino int8" in capsys.readouterr().out
 

@@ -103,10 +103,13 @@ def _engine(options: argparse.Namespace) -> list[dict[str, Any]]:
             f"{result['model']}, {result['device']}, {result['threads']} threads, "
             f"{result['windows']} windows, threshold {result['threshold']:g}"
         )
-        print(f"  {'':24s} ms a window   ratio   IoU with fp32")
+        print(f"  {'':24s} ms a window   at the last frame   ratio   IoU with fp32")
         for backend, row in result["backends"].items():
-            milliseconds, ratio, iou = (row[key] for key in ("milliseconds", "ratio", "iou"))
-            print(f"  {backend:24s} {milliseconds:11.1f} {ratio:7.2f} {iou:15.4f}")
+            print(
+                f"  {backend:24s} {row['milliseconds']:11.1f} "
+                f"{row['milliseconds_at_the_last_frame']:19.1f} {row['ratio']:7.2f} "
+                f"{row['iou']:15.4f}"
+            )
     return results
 
 
@@ -114,7 +117,10 @@ def _growth(options: argparse.Namespace) -> dict[str, Any]:
     from weld_inspection.benchmarks.inference_speed import measure_growth
 
     result = measure_growth(options.network, windows=options.windows)
-    print(f"{result['network']}, {result['threads']} threads: ms from window to window")
+    print(
+        f"{result['network']}, {result['backend']} {result['precision']}, {result['threads']} "
+        "threads: ms from window to window"
+    )
     for name, value in result["milliseconds"].items():
         print(f"  {name:24s} {value:8.1f}")
     for count, value in result["detectors"].items():
