@@ -170,6 +170,10 @@ def _measure(duration: float, arguments: list[str], folder: Path, ear: Ear) -> d
             name: {
                 "after_a_minute": typical_memory(settled[:10], name),
                 "at_the_end": typical_memory(settled[-10:], name),
+                "each_minute": [
+                    typical_memory(samples[first : first + 60], name)
+                    for first in range(0, len(samples), 60)
+                ],
             }
             for name in NODES
         },

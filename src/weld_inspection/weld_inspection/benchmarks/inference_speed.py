@@ -19,7 +19,7 @@ from weld_inspection.inspection.engine import (
     choose_device,
     choose_precision,
 )
-from weld_inspection.inspection.inspector import Inspector
+from weld_inspection.inspection.inspector import Inspector, WindowsAtOnce
 from weld_inspection.inspection.torch_backend import TorchBackend
 from weld_inspection.inspection.windows import FrameWindows
 from weld_inspection.networks.config import NetworkConfig
@@ -148,21 +148,13 @@ def measure_growth(network: str, *, windows: int = 5) -> dict[str, Any]:
     }
 
 
-class _Peer:
-    """Eq. (1) written out, as the inspector takes an engine: a window at once, nothing ahead."""
+class _Peer(WindowsAtOnce):
+    """Eq. (1) written out, as the inspector takes an engine."""
 
     def __init__(self, model: Path, device: str) -> None:
         loaded = load_model(model)
         self.info = loaded.config
         self._backend = TorchBackend(written_out(loaded.network).eval(), device, "fp32")
-
-    def look(self, frame: np.ndarray) -> np.ndarray:
-        return frame
-
-    def advance(
-        self, frames: tuple[np.ndarray, ...] | None, frame: np.ndarray
-    ) -> tuple[np.ndarray, ...]:
-        return (*(frames or ()), frame)
 
     def judge(self, frames: tuple[np.ndarray, ...]) -> np.ndarray:
         return self._backend.infer(np.stack(frames))

@@ -18,7 +18,12 @@ from weld_inspection.evaluation.events import (
 )
 from weld_inspection.inspection.decision import DecisionSettings
 from weld_inspection.inspection.engine import EngineInfo, InferenceEngine
-from weld_inspection.inspection.inspector import Engine, Inspector, WindowResult
+from weld_inspection.inspection.inspector import (
+    Engine,
+    Inspector,
+    WindowResult,
+    WindowsAtOnce,
+)
 from weld_inspection.inspection.preprocessing import resize_mask
 from weld_inspection.inspection.seam import CarriagePositions, SeamGeometry
 from weld_inspection.stamps import NANOSECONDS
@@ -158,7 +163,7 @@ def evaluate(
     return [tally.result() for tally in tallies]
 
 
-class RememberingEngine:
+class RememberingEngine(WindowsAtOnce):
     """An engine that answers the same windows again without the network.
 
     Attributes:
@@ -179,16 +184,6 @@ class RememberingEngine:
     def rewind(self) -> None:
         """Begins with the first window again."""
         self._next = 0
-
-    def look(self, frame: np.ndarray) -> np.ndarray:
-        """Leaves the frame to `judge`, which may know the answer."""
-        return frame
-
-    def advance(
-        self, frames: tuple[np.ndarray, ...] | None, frame: np.ndarray
-    ) -> tuple[np.ndarray, ...]:
-        """Collects the frames of a window."""
-        return (*(frames or ()), frame)
 
     def judge(self, frames: tuple[np.ndarray, ...]) -> np.ndarray:
         """See InferenceEngine."""

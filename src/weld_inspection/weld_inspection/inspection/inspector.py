@@ -33,6 +33,20 @@ class Engine(Protocol):
         """A window of T frames to (T, H, W) float32 defect probabilities."""
 
 
+class WindowsAtOnce:
+    """The part of an engine that does nothing before a window is full: `judge` gets its frames."""
+
+    def look(self, frame: np.ndarray) -> np.ndarray:
+        """Leaves the frame as it is."""
+        return frame
+
+    def advance(
+        self, frames: tuple[np.ndarray, ...] | None, frame: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        """Collects the frames of a window."""
+        return (*(frames or ()), frame)
+
+
 class Look(NamedTuple):
     """What the engine made of a frame by itself.
 
