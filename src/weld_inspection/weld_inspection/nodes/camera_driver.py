@@ -17,7 +17,7 @@ from weld_inspection.camera.source import CameraError, FrameSource
 from weld_inspection.camera.sources import open_source
 from weld_inspection.camera_driver_parameters import camera_driver_parameters
 from weld_inspection.nodes import qos
-from weld_inspection.nodes.camera_messages import to_camera_info, to_header, to_image
+from weld_inspection.nodes.camera_messages import ImageMessages, to_camera_info, to_header
 from weld_inspection.nodes.inspection_node import InspectionNode, run_node
 
 DESCRIPTION = """Publishes the frames of a camera, a video, images, a bag or a simulated weld.
@@ -46,6 +46,7 @@ class CameraDriver(InspectionNode):
         self._capture: Capture | None = None
         self._calibration: Calibration | None = None
         self._uncalibrated_frames = 0
+        self._images = ImageMessages()
 
     def open(self) -> None:
         """Opens calibration and source and creates the publishers."""
@@ -139,7 +140,7 @@ class CameraDriver(InspectionNode):
             self._uncalibrated_frames += calibration is not None
             calibration = Calibration(width, height)
         self._info_publisher.publish(to_camera_info(calibration, header))
-        self._image_publisher.publish(to_image(frame, header))
+        self._image_publisher.publish(self._images.of(frame, header))
 
     # Diagnostics
 
