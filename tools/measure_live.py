@@ -43,7 +43,6 @@ from weld_inspection.training.dataset_builder import build_dataset
 
 SEED = 910_100  # of a weld that nothing is trained on, calibrated by or judged by
 VIDEO_FRAMES = 1200  # a minute
-SETTLING = 60.0  # s after which no process may grow any more
 CLOSING = 8.0  # s for the last window and the counters after the last frame
 
 
@@ -61,8 +60,6 @@ def command(arguments: list[str]) -> int:
     )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(arguments)
-    if options.seconds <= SETTLING:
-        parser.error(f"--seconds must be above {SETTLING:.0f}: that long the nodes may grow")
     with tempfile.TemporaryDirectory(prefix="measure_live_") as folder:
         result = measure(options.seconds, options.model, options.stride, Path(folder))
     text = json.dumps(result, indent=1)
@@ -145,7 +142,6 @@ def _measure(duration: float, arguments: list[str], folder: Path, ear: Ear) -> d
         name: round(100 * (last.processor - samples[0][name].processor) / (times[-1] - times[0]), 1)
         for name, last in samples[-1].items()
     }
-    settled = [sample for t, sample in zip(times, samples, strict=True) if t - times[0] >= SETTLING]
     result = {
         "model": watcher.info.model_id,
         "backend": watcher.info.backend_reason,
@@ -166,15 +162,11 @@ def _measure(duration: float, arguments: list[str], folder: Path, ear: Ear) -> d
         "report_to_alarm_ms": percentiles(list(watcher.alarm_delays.values())),
         "report_to_tone_ms": percentiles(tones) | {"tones": len(tones), "unheard": silent},
         "processor_percent_of_a_core": processor,
-        "memory_mb": {
-            name: {
-                "after_a_minute": typical_memory(settled[:10], name),
-                "at_the_end": typical_memory(settled[-10:], name),
-                "each_minute": [
-                    typical_memory(samples[first : first + 60], name)
-                    for first in range(0, len(samples), 60)
-                ],
-            }
+        "memory_mb_each_minute": {
+            name: [
+                typical_memory(samples[first : first + 60], name)
+                for first in range(0, len(samples), 60)
+            ]
             for name in NODES
         },
         "bags": bags,

@@ -4,6 +4,8 @@ import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -193,20 +195,9 @@ def _time_windows(
 def _time_detectors(path: Path, backend: str, count: int, windows: int) -> float:
     """Seconds a window of one of so many processes that work at the same time."""
     context = multiprocessing.get_context("spawn")
-    barrier, answers = context.Barrier(count), context.Queue()
-    processes = [
-        context.Process(
-            target=_detect, args=(path, backend, windows, barrier, answers), daemon=True
-        )
-        for _ in range(count)
-    ]
-    for process in processes:
-        process.start()
-    seconds = [value for _ in processes for value in answers.get(timeout=PATIENCE_S)]
-    for process in processes:
-        process.join()
-    return median(seconds)
-
-
-def _detect(path: Path, backend: str, windows: int, barrier: Any, answers: Any) -> None:
-    answers.put(_time_windows(path, backend, 0, windows, lambda: barrier.wait(PATIENCE_S)))
+    with context.Manager() as manager, ProcessPoolExecutor(count, context) as pool:
+        begin = partial(manager.Barrier(count).wait, PATIENCE_S)
+        detectors = [
+            pool.submit(_time_windows, path, backend, 0, windows, begin) for _ in range(count)
+        ]
+        return median(seconds for detector in detectors for seconds in detector.result())

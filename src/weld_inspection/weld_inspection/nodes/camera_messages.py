@@ -21,7 +21,8 @@ def to_header(stamp_ns: int, frame_id: str) -> Header:
 class ImageMessages:
     """Makes image_raw messages of frames, one after another in the same memory.
 
-    Fresh memory for each of twenty images a second would cost page faults and leave holes in the heap.
+    Fresh memory for each of twenty images a second would cost page faults and leave holes in the
+    heap.
     """
 
     def __init__(self) -> None:
