@@ -16,7 +16,16 @@ SHARED_FOLDERS = ("launch", "config", "models")
 sys.path.insert(0, str(PACKAGE))  # a build's own folder need not be the package's
 from weld_inspection.nodes.programs import NODES  # noqa: E402
 
-COMMANDS = ("train", "make_dataset", "evaluate", "study", "export", "benchmark", "inspect_bag")
+COMMANDS = (
+    "make_dataset",
+    "train",
+    "average",
+    "evaluate",
+    "study",
+    "export",
+    "benchmark",
+    "inspect_bag",
+)
 
 
 def generate_parameter_modules() -> None:

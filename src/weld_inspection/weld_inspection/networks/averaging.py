@@ -1,0 +1,44 @@
+"""The mean of several networks' weights."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from weld_inspection.networks.weights import ModelError, load_model, save_model
+
+
+def average_models(paths: Sequence[Path], out: Path) -> None:
+    """Writes the mean of models' weights as a model of its own.
+
+    Trainings that began at the same weights and differ in their samples end around the same
+    minimum; their mean lies nearer to it than each of them (Wortsman et al. 2022, "Model soups").
+    Networks that began apart have nothing in common that could be averaged.
+
+    Args:
+        paths: Two model files or more, of the same network with the same options.
+        out: The file to write. Its threshold is the paper's, for those of the others are not its
+            own; its training lists theirs.
+
+    Raises:
+        ModelError: A file cannot be loaded, or their networks differ.
+    """
+    if len(paths) < 2:
+        raise ModelError("a mean needs two models or more")
+    models = [load_model(path) for path in paths]
+    mean = models[0].network
+    for path, model in zip(paths, models, strict=True):
+        if model.config != models[0].config:
+            raise ModelError(
+                f"{path} and {paths[0]} hold different networks, or one with other options: "
+                f"average trainings that began at the same model"
+            )
+    states = [model.network.state_dict() for model in models]
+    mean.load_state_dict(
+        {
+            name: torch.stack([state[name].double() for state in states]).mean(0)
+            for name in states[0]
+        }
+    )
+    training = [{"model": model.model_id, **model.training} for model in models]
+    save_model(out, mean, {"mean_of": training})
