@@ -16,6 +16,7 @@ from weld_inspection.networks.weights import load_model
 from weld_inspection.training.clips import ClipWriter
 from weld_inspection.training.config import TrainingConfig
 from weld_inspection.training.fit import EpochSampler, ProcessGroup, fit
+from weld_inspection.training.module import WindowSegmentation
 from weld_inspection.training.windows import WindowDataset
 
 # What the slowest needs: Mask R-CNN learns proposals, boxes and masks one after the other.
@@ -103,6 +104,51 @@ def test_a_resumed_training_ends_where_one_without_a_break_does(clips, tmp_path)
         torch.testing.assert_close(value, wanted[name], msg=name)
 
 
+class Break(Exception):
+    """The end of a training by force."""
+
+
+def break_off(monkeypatch, steps):
+    """Lets trainings break off after so many steps."""
+    calls, loss = [], SegmentationNetwork.loss
+
+    def broken(*arguments):
+        calls.append(1)
+        if len(calls) > steps:
+            raise Break
+        return loss(*arguments)
+
+    monkeypatch.setattr(SegmentationNetwork, "loss", broken)
+
+
+@pytest.mark.parametrize("steps", [5, 7])  # of four an epoch; checkpoints after 3, 4 and 6
+def test_a_training_broken_off_ends_where_one_without_a_break_does(clips, tmp_path, steps):
+    def numbers(name):
+        return config(clips, tmp_path / name, epochs=3, precision="fp32", crop=(20, 16))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("weld_inspection.training.fit.STEPS_BETWEEN_CHECKPOINTS", 3)
+        wanted = load_model(fit(numbers("whole"))).network.state_dict()
+        with pytest.MonkeyPatch.context() as ends, pytest.raises(Break):
+            break_off(ends, steps)
+            fit(numbers("parts"))
+        held = torch.load(tmp_path / "parts/last.ckpt", weights_only=True)
+        assert held["global_step"] == {5: 4, 7: 6}[steps]
+        parts = load_model(fit(numbers("parts"), resume=True))
+    assert parts.training["steps"] == 12
+    assert [row["epoch"] for row in metrics(tmp_path / "parts")] == [1, 2, 3]
+    for name, value in parts.network.state_dict().items():
+        torch.testing.assert_close(value, wanted[name], msg=name)
+
+
+def test_a_training_broken_off_before_its_first_checkpoint_begins_anew(clips, tmp_path):
+    with pytest.MonkeyPatch.context() as ends, pytest.raises(Break):
+        break_off(ends, 1)
+        fit(config(clips, tmp_path / "run"))
+    assert [file.name for file in (tmp_path / "run").iterdir()] == ["training.json"]
+    assert fit(config(clips, tmp_path / "run")).is_file()
+
+
 def test_a_killed_training_is_resumed_by_the_command(clips, tmp_path):
     out = tmp_path / "run"
     file = tmp_path / "train.yaml"
@@ -162,6 +208,33 @@ def test_the_last_good_checkpoint_outlives_a_loss_that_is_not_finite(clips, tmp_
     assert kept == ((out / "model.safetensors").read_bytes(), (out / "last.ckpt").read_bytes())
     fit(config(clips, out, epochs=2), resume=True)
     assert metrics(out)[-1]["epoch"] == 2
+
+
+def test_weights_that_are_not_finite_replace_nothing(clips, tmp_path):
+    out = tmp_path / "run"
+    fit(config(clips, out, epochs=1, validation=()))
+    kept = (out / "model.safetensors").read_bytes(), (out / "last.ckpt").read_bytes()
+
+    def diverge(self, outputs, batch, index):
+        if index == 3:  # the epoch's last, whose loss was fine
+            self.network.top.weight.data.fill_(float("nan"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WindowSegmentation, "on_train_batch_end", diverge)
+        with pytest.raises(InspectionError, match="the weights are not finite in epoch 1"):
+            fit(config(clips, out, epochs=2, validation=()), resume=True)
+    assert kept == ((out / "model.safetensors").read_bytes(), (out / "last.ckpt").read_bytes())
+
+
+def test_a_validation_loss_that_is_not_finite(clips, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "weld_inspection.training.module.segmentation_loss",
+            lambda *_: torch.tensor(float("inf")),
+        )
+        with pytest.raises(InspectionError, match="the validation loss is inf after epoch 0"):
+            fit(config(clips, tmp_path / "run"))
+    assert not (tmp_path / "run/model.safetensors").exists()
 
 
 def test_a_checkpoint_of_another_network(clips, tmp_path):

@@ -14,7 +14,7 @@ from pathlib import Path
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from torch.utils.data import ConcatDataset, DataLoader, Sampler
 
 from weld_inspection.errors import InspectionError
@@ -40,8 +40,9 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
     """Trains a network as Algorithm 1 does.
 
     In `config.out` stand then model.safetensors (after the last finished epoch), metrics.jsonl
-    (a line an epoch), training.json (the config) and last.ckpt (to resume from; it holds the
-    optimizer as well, and is read back with torch's restricted unpickler only).
+    (a line an epoch), training.json (the config) and last.ckpt (to resume from; written after each
+    epoch and every 100 steps; it holds the optimizer as well, and is read back with torch's
+    restricted unpickler only).
 
     Under torchrun each of its processes calls this and takes its share of the windows; a step is
     then of `batch_size` windows a process. The first process alone writes. Where the windows do not
@@ -55,7 +56,7 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
         Path of model.safetensors.
 
     Raises:
-        InspectionError: Data, network or folder cannot be used, or the loss is not finite.
+        InspectionError: Data, network or folder cannot be used, or loss or weights are not finite.
     """
     logging.getLogger(LIGHTNING_LOG).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
@@ -82,13 +83,6 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
         raise InspectionError(
             f"{group.local_size} processes share {torch.cuda.device_count()} GPUs: start one a GPU"
         )
-    checkpoints = [
-        ModelCheckpoint(out, save_top_k=0, save_last=True, enable_version_counter=False, **occasion)
-        for occasion in (
-            {"every_n_train_steps": STEPS_BETWEEN_CHECKPOINTS},
-            {"every_n_epochs": 1, "save_on_train_epoch_end": True},
-        )
-    ]
     # A bar for a person; a line an epoch everywhere.
     bar = [TQDMProgressBar(leave=True)] if sys.stderr.isatty() and group.rank == 0 else []
     trainer = lightning.Trainer(
@@ -100,8 +94,9 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
         use_distributed_sampler=False,  # EpochSampler knows its share
         precision=LIGHTNING_PRECISION[choose_precision(config.precision, device)],
         max_epochs=config.epochs,
-        callbacks=[*checkpoints, EpochReport(out), *bar],
+        callbacks=[EpochReport(out), Checkpoints(out), *bar],
         logger=False,
+        enable_checkpointing=False,  # Checkpoints does it
         enable_progress_bar=bool(bar),
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -113,8 +108,8 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
         taken,
     )
     if checkpoint is not None:
-        _check_fits(checkpoint, module)
         _check_schedule(out, config)
+        training.sampler.go_on_after(_read_steps(checkpoint, module), config.batch_size)
     if group.rank == 0:  # not earlier: what is refused leaves the run as it is
         _write_config(out, config)
     trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
@@ -147,8 +142,8 @@ class ProcessGroup:
 class EpochSampler(Sampler[int]):
     """A process's share of all windows, in an order that follows from the seed and the epoch.
 
-    A training that is resumed thus goes on with the order and the augmentation that it would have
-    had. Lightning calls `set_epoch` before each epoch.
+    A training that is resumed, also within an epoch, thus goes on with the windows and the
+    augmentation that it would have had. Lightning calls `set_epoch` before each epoch.
     """
 
     def __init__(
@@ -166,6 +161,17 @@ class EpochSampler(Sampler[int]):
         self._seed = seed
         self._group = group
         self._epoch = 0
+        self._begun = (0, 0)  # an epoch, and how many of its windows were there before the break
+
+    def go_on_after(self, steps: int, batch_size: int) -> None:
+        """Leaves out the windows of an epoch that was broken off.
+
+        Args:
+            steps: Of the training so far.
+            batch_size: Windows in a step of this process.
+        """
+        epoch, batches = divmod(steps, -(-len(self) // batch_size))
+        self._begun = epoch, batches * batch_size
 
     def set_epoch(self, epoch: int) -> None:
         """Sets the epoch, of the data sets as well."""
@@ -178,13 +184,42 @@ class EpochSampler(Sampler[int]):
         return -(-self._total() // self._group.size)
 
     def __iter__(self) -> Iterator[int]:
-        """Numbers of the windows in this epoch's order."""
+        """Numbers of the windows in this epoch's order, less those before a break."""
         order = np.random.default_rng([self._seed, self._epoch]).permutation(self._total())
         order = np.resize(order, len(self) * self._group.size)
-        return iter(order[self._group.rank :: self._group.size].tolist())
+        epoch, done = self._begun
+        share = order[self._group.rank :: self._group.size]
+        return iter(share[done if epoch == self._epoch else 0 :].tolist())
 
     def _total(self) -> int:
         return sum(len(dataset) for dataset in self._datasets)
+
+
+class Checkpoints(Callback):
+    """Writes last.ckpt after each epoch, and every so many steps of a long one."""
+
+    def __init__(self, out: Path) -> None:
+        """Writes into the run's folder."""
+        self._path = out / CHECKPOINT
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        module: lightning.LightningModule,
+        outputs: object,
+        batch: object,
+        index: int,
+    ) -> None:
+        """Saves within an epoch."""
+        if trainer.global_step % STEPS_BETWEEN_CHECKPOINTS == 0:
+            module.check_weights()
+            trainer.save_checkpoint(self._path)
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule
+    ) -> None:
+        """Saves at the end of an epoch, after EpochReport, which has looked at the weights."""
+        trainer.save_checkpoint(self._path)
 
 
 class EpochReport(Callback):
@@ -199,9 +234,11 @@ class EpochReport(Callback):
         self, trainer: lightning.Trainer, module: lightning.LightningModule
     ) -> None:
         """Saves and reports; runs after the epoch's validation."""
+        module.check_weights()
+        # The processes make the metrics together: all have to ask.
+        metrics = {name: round(float(value), 4) for name, value in trainer.callback_metrics.items()}
         if not trainer.is_global_zero:
             return
-        metrics = {name: round(float(value), 4) for name, value in trainer.callback_metrics.items()}
         epoch = trainer.current_epoch + 1
         seconds = time.monotonic() - self.began
         facts = {
@@ -238,7 +275,8 @@ def _prepare_folder(out: Path, resume: bool, group: ProcessGroup) -> Path | None
         return checkpoint
     if group.rank > 0:
         return None  # the first process looks at the folder, and all end where it does not suit
-    if out.is_dir() and any(out.iterdir()):
+    # A run that was broken off before its first checkpoint leaves its config alone.
+    if out.is_dir() and any(file.name != CONFIG for file in out.iterdir()):
         raise InspectionError(f"{out} is not empty: give another --out, or --resume to go on there")
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -267,10 +305,15 @@ def _write_config(out: Path, config: TrainingConfig) -> None:
     unfinished.replace(out / CONFIG)
 
 
-def _check_fits(checkpoint: Path, module: WindowSegmentation) -> None:
-    """Raises where a checkpoint is damaged or holds another network than the run's."""
+def _read_steps(checkpoint: Path, module: WindowSegmentation) -> int:
+    """Returns after how many steps a checkpoint was written.
+
+    Raises:
+        InspectionError: It is damaged, or holds another network than the run's.
+    """
     try:
-        held = torch.load(checkpoint, "cpu", weights_only=True)["state_dict"]
+        content = torch.load(checkpoint, "cpu", weights_only=True)
+        held, steps = content["state_dict"], int(content["global_step"])
     except OSError as error:
         raise InspectionError(f"cannot read checkpoint {checkpoint}: {error.strerror}") from error
     except (RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
@@ -284,6 +327,7 @@ def _check_fits(checkpoint: Path, module: WindowSegmentation) -> None:
             f"checkpoint {checkpoint} holds another network than {module.config.network} with the "
             "options given: resume with those that it was begun with"
         )
+    return steps
 
 
 def _share_of_sound(config: TrainingConfig, datasets: list[WindowDataset]) -> float:

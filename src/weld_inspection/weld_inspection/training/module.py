@@ -26,6 +26,7 @@ from weld_inspection.training.start import keep_statistics
 # there are many at every place, show the way, and the masks where the teacher errs.
 TEACHING = 0.2
 LEAST_VARIANCE = 1e-3
+REMEDY = "lower learning_rate; what was saved last is kept"
 TAKEN_OVER = "taken_over"  # in a checkpoint
 
 
@@ -69,8 +70,7 @@ class WindowSegmentation(lightning.LightningModule):
             loss = self.network.loss(frames, masks, counted)
         if not torch.isfinite(loss):
             raise InspectionError(
-                f"the loss is {loss.item()} in epoch {self.current_epoch}, batch {index}: "
-                "lower learning_rate; the last checkpoint is kept"
+                f"the loss is {loss.item()} in epoch {self.current_epoch}, batch {index}: {REMEDY}"
             )
         self.log(
             "loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=1, sync_dist=True
@@ -80,10 +80,13 @@ class WindowSegmentation(lightning.LightningModule):
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
         """Adds a batch to the epoch's metrics."""
         logits = self.network(self._frames(batch))
-        self.log(
-            "validation_loss", segmentation_loss(logits, batch["masks"]), prog_bar=True,
-            batch_size=len(logits), sync_dist=True,
-        )  # fmt: skip
+        loss = segmentation_loss(logits, batch["masks"])
+        if not torch.isfinite(loss):
+            raise InspectionError(
+                f"the validation loss is {loss.item()} after epoch {self.current_epoch}, batch "
+                f"{index}: {REMEDY}"
+            )
+        self.log("validation_loss", loss, prog_bar=True, batch_size=len(logits), sync_dist=True)
         probabilities = torch.sigmoid(logits[:, :, DEFECT_LOGIT].float())
         self.pixel_metrics.update(probabilities.flatten(), batch["masks"].flatten())
 
@@ -91,6 +94,18 @@ class WindowSegmentation(lightning.LightningModule):
         """Logs the epoch's pixel metrics."""
         self.log_dict(self.pixel_metrics.compute(), prog_bar=False)
         self.pixel_metrics.reset()
+
+    def check_weights(self) -> None:
+        """Looks at the weights before they replace those of the last checkpoint.
+
+        Raises:
+            InspectionError: They are not finite.
+        """
+        if not all(torch.isfinite(value).all() for value in self.network.state_dict().values()):
+            raise InspectionError(
+                f"the weights are not finite in epoch {self.current_epoch}, after step "
+                f"{self.global_step}: {REMEDY}"
+            )
 
     def configure_optimizers(self) -> Any:
         """Adam, with a one-cycle schedule if the config says so."""
