@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from weld_inspection.evaluation.evaluate import evaluate
+from weld_inspection.evaluation.variants import trainings
 from weld_inspection.inspection.engine import INT8_AGREEMENT, InferenceEngine
 from weld_inspection.inspection.model_choice import PREFERRED
 from weld_inspection.inspection.openvino_export import agreement
@@ -58,7 +59,7 @@ def test_model_says_where_it_comes_from(path):
     assert model.config.window == 10
     card = path.with_suffix(".md").read_text()
     assert "CC BY 4.0" in card
-    for training in model.training.get("mean_of", [model.training]):
+    for training in trainings(model.training):
         assert f"seed {training['config']['seed']}" in card
     assert f"threshold {model.threshold:g}" in card.lower()
 

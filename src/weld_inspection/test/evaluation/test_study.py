@@ -8,10 +8,13 @@ import cv2
 import pytest
 import yaml
 
+from weld_inspection.commands.evaluate import command as evaluate
 from weld_inspection.commands.make_dataset import command as make_dataset
 from weld_inspection.commands.study import command as study
 from weld_inspection.errors import InspectionError
-from weld_inspection.networks.weights import load_model
+from weld_inspection.networks.config import NetworkConfig
+from weld_inspection.networks.registry import build_network
+from weld_inspection.networks.weights import load_model, save_model
 
 NETWORKS = ("bi_crrn_e", "unet")
 
@@ -113,6 +116,53 @@ def test_what_is_there_is_not_made_again(finished, capsys):
     for file, stamp in before.items():
         if "unet_0" not in str(file):
             assert file.stat().st_mtime_ns == stamp, file
+
+
+def test_own_models_are_reported_without_a_study(finished, clips, tmp_path):
+    _, _, runs = finished
+    models = [runs / name / "model.safetensors" for name in ("bi_crrn_e_1", "unet_0", "unet_1")]
+    out = tmp_path / "mine"
+    arguments = ["--model", *models, "--data", clips / "validation", "--out", out]
+    assert evaluate([str(item) for item in arguments]) == 0
+    table = rows(out / "table_1_validation.csv")
+    assert [row["network"] for row in table] == ["U-Net", "bi-CRRN-E"]
+    assert all(row["tuned threshold"] == "" for row in table)
+    assert all(row["threshold"] == "0.500" for row in rows(out / "table_events_validation.csv"))
+    readme = (out / "README.md").read_text()
+    assert "Training of U-Net, bi-CRRN-E: data train; epochs 1" in readme
+    assert "seeds 0, 1." in readme and "openvino" in readme
+    scores = {file: file.stat().st_mtime_ns for file in (out / "scores").iterdir()}
+    assert evaluate([*map(str, arguments), "--precision", "fp32"]) == 0
+    for file, stamp in scores.items():  # made by another engine: measured again
+        assert file.stat().st_mtime_ns > stamp
+
+
+def test_models_that_have_no_mean_are_not_made_one_row(finished, clips, tmp_path):
+    _, _, runs = finished
+    model = runs / "unet_0/model.safetensors"
+    again = tmp_path / "again.safetensors"
+    shutil.copy(model, again)
+    arguments = ["--data", str(clips / "validation"), "--out", str(tmp_path / "mine"), "--model"]
+    with pytest.raises(InspectionError, match=r"again\.safetensors would be one row"):
+        evaluate([*arguments, str(model), str(again)])
+    network = build_network(NetworkConfig("unet", channels=6))
+    save_model(again, network, {"config": {"seed": 5}})
+    with pytest.raises(InspectionError, match=r"again\.safetensors would be one row"):
+        evaluate([*arguments, str(model), str(again)])
+
+
+def test_the_readings_alone(clips, numbers, tmp_path):
+    arguments = ["--data", clips, "--config", numbers, "--out", tmp_path / "results"]
+    arguments += ["--runs", tmp_path / "runs", "--parts", "readings"]
+    broken_off = tmp_path / "runs/bi_crrn_ed_attn-peephole_none_0/training.json"
+    assert study([str(item) for item in arguments]) == 0
+    made = {file.name for file in (tmp_path / "results").glob("*_validation.*")}
+    assert made == {"table_readings_validation.csv"}
+    assert len(rows(tmp_path / "results/table_readings_validation.csv")) == 2
+    for file in broken_off.parent.iterdir():  # as if it had ended before its first checkpoint
+        if file != broken_off:
+            file.unlink()
+    assert study([str(item) for item in arguments]) == 0
 
 
 def test_a_run_of_other_numbers_is_not_taken_for_one_of_these(finished, numbers, tmp_path):

@@ -102,7 +102,8 @@ class Tally:
             )
         self._windows += len(results)
         self._minutes += metadata.frame_count / metadata.frame_rate / 60
-        if metadata.defects and metadata.positions:
+        # Photographs have neither; a sound weld has positions, and all its events are false.
+        if metadata.positions:
             score = score_clip(clip, results)
             self._planted += len(score.found) + len(score.missed)
             self._found += len(score.found)

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import torch
 
-LIBRARIES = ("torch", "lightning", "torchmetrics", "numpy", "opencv-python-headless", "monai")
+LIBRARIES = (
+    *("torch", "lightning", "torchmetrics", "monai"),
+    *("openvino", "nncf"),
+    *("numpy", "opencv-python-headless", "safetensors"),
+)
 GIT_PATIENCE_S = 10
 
 

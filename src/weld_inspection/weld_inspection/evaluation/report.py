@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +13,16 @@ from weld_inspection.evaluation.figures import draw_curves, draw_masks
 from weld_inspection.evaluation.provenance import provenance
 from weld_inspection.evaluation.scores import Progress, ReportedSet, score_model
 from weld_inspection.evaluation.tables import Score, paper_tables
-from weld_inspection.evaluation.variants import BEST, PAPER_NETWORKS, describe
+from weld_inspection.evaluation.variants import PAPER_NETWORKS, check_distinct, describe, trainings
 from weld_inspection.inspection.engine import InferenceEngine
 from weld_inspection.networks.weights import load_model
 
 SCORES_FOLDER = "scores"
+# Of a training's config.
+SHOWN_NUMBERS = (
+    *("start_from", "teacher", "epochs", "batch_size", "learning_rate", "schedule", "stride"),
+    *("crop", "augment", "precision"),
+)
 TIMED_ROUNDS = 7
 
 
@@ -64,14 +69,20 @@ def write_report(
             item[1],
         )
     )
-    load = partial(InferenceEngine, device=device, precision=precision, backend=backend)
+    check_distinct(described)
+    names = [shown.clips.name for shown in sets]
+    if len(set(names)) < len(names):
+        raise InspectionError(f"two sets have the same name: {', '.join(sorted(names))}")
+    engine = {"device": device, "precision": precision, "backend": backend}
     scores: dict[str, list[Score]] = {}
     for shown in sets:
         for variant, seed, path in described:
             wrap = progress(f"{variant.title}, seed {seed}, {shown.title}")
-            score = score_model(path, shown, out / SCORES_FOLDER, load, wrap)
+            score = score_model(path, shown, out / SCORES_FOLDER, engine, wrap)
             scores.setdefault(shown.title, []).append(score)
-    milliseconds = time_windows({variant.name: load(path) for variant, _, path in described})
+    milliseconds = time_windows(
+        {variant.name: InferenceEngine(path, **engine) for variant, _, path in described}
+    )
     parts = [_head(scores)]
     for shown in sets:
         for score in scores[shown.title]:
@@ -116,23 +127,22 @@ def _write_set(out: Path, shown: ReportedSet, scores: list[Score], described: li
     for table in paper_tables(scores, list(PAPER_NETWORKS)):
         table.write_csv(out / f"{table.name}_{suffix}.csv")
         lines += [f"### {table.title}", "", table.markdown()]
-    first_seed = min(score["seed"] for score in scores)
-    usual = [
-        score
-        for score in scores
-        if score["seed"] == first_seed and not score["options"] and not score["imbalance"]
-    ]
+    usual: dict[str, Score] = {}  # one of each network
+    for score in sorted(scores, key=lambda score: score["seed"]):
+        if not score["options"] and not score["imbalance"]:
+            usual.setdefault(score["variant"], score)
+    if not usual:
+        return "\n".join(lines)
     pictures = {
         f"figure_7_{suffix}.png": ("Pixels", "pixel_curve"),
         f"figure_9_{suffix}.png": ("Windows", "window_curve"),
     }
     for name, (what, curve) in pictures.items():
-        draw_curves(out / name, f"{what}, {shown.title}", usual, curve)
-    names = {score["variant"] for score in usual}
+        draw_curves(out / name, f"{what}, {shown.title}", list(usual.values()), curve)
     models = [
         (variant.title, path)
         for variant, seed, path in described
-        if variant.name in names and seed == first_seed
+        if variant.name in usual and seed == usual[variant.name]["seed"]
     ]
     masks = f"figure_8_{suffix}.png"
     draw_masks(out / masks, f"Masks over time, {shown.title}", models, shown.clips)
@@ -144,27 +154,42 @@ def _write_set(out: Path, shown: ReportedSet, scores: list[Score], described: li
 def _head(scores: dict[str, list[Score]]) -> str:
     """What README.md begins with: with what the figures were made."""
     every = [score for of_set in scores.values() for score in of_set]
-    made = every[-1]["made_with"]
-    commits = sorted({score["made_with"]["commit"] for score in every})
-    machine = made["machine"]
-    versions = ", ".join(f"{name} {number}" for name, number in made["versions"].items())
-    best = next((score for score in every if score["network"] == BEST), every[0])
-    config = best["training"].get("config", {})
-    shown = ("epochs", "batch_size", "learning_rate", "schedule", "augment", "precision")
-    training = ", ".join(f"{name} {config[name]}" for name in shown if name in config)
-    seeds = sorted({score["seed"] for score in every})
-    return "\n".join(
-        [
-            "# Results",
-            "",
-            "Made by `ros2 run weld_inspection study`; each number's own provenance is in its file "
-            f"in [{SCORES_FOLDER}/]({SCORES_FOLDER}).",
-            "",
-            f"- Commit {', '.join(commits)}; {versions}.",
-            f"- Machine: {machine['processor']}, {machine['cores']} cores, "
-            f"{machine['gpu'] or 'no GPU'}.",
-            f"- Training: data {', '.join(config.get('data', []))}; {training}; "
-            f"seeds {', '.join(map(str, seeds))}.",
-            "",
-        ]
+    made = [score["made_with"] for score in every]
+    commits = sorted({item["commit"] for item in made})
+    machines = sorted({_machine(item["machine"]) for item in made})
+    versions = sorted(
+        {f"{name} {number}" for item in made for name, number in item["versions"].items()}
     )
+    lines = [
+        "# Results",
+        "",
+        "Made by `ros2 run weld_inspection study` or `evaluate --out`; each number's own "
+        f"provenance is in its file in [{SCORES_FOLDER}/]({SCORES_FOLDER}).",
+        "",
+        f"- Commit {', '.join(commits)}; {', '.join(versions)}.",
+        f"- Machine: {'; '.join(machines)}.",
+    ]
+    lines += [f"- {line}" for line in _training_lines(every)]
+    return "\n".join([*lines, ""])
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    return f"{machine['processor']}, {machine['cores']} cores, {machine['gpu'] or 'no GPU'}"
+
+
+def _training_lines(scores: Sequence[Score]) -> list[str]:
+    """Tells how the models were trained: a line for all that were trained alike."""
+    alike: dict[str, tuple[dict[str, None], set[int]]] = {}
+    for score in scores:
+        members = trainings(score["training"])
+        config = members[0].get("config", {})
+        facts = [f"data {', '.join(config.get('data', []))}"]
+        facts += [f"{name} {config[name]}" for name in SHOWN_NUMBERS if config.get(name)]
+        facts += [f"mean of {len(members)} trainings"] if len(members) > 1 else []
+        titles, seeds = alike.setdefault("; ".join(facts), ({}, set()))
+        titles[score["title"]] = None
+        seeds |= {member.get("config", {}).get("seed", 0) for member in members}
+    return [
+        f"Training of {', '.join(titles)}: {facts}; seeds {', '.join(map(str, sorted(seeds)))}."
+        for facts, (titles, seeds) in alike.items()
+    ]

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -44,7 +45,7 @@ def score_model(
     path: Path,
     shown: ReportedSet,
     folder: Path,
-    load: Callable[[Path], InferenceEngine] = InferenceEngine,
+    engine_options: Mapping[str, str] = MappingProxyType({}),
     progress: Progress = iter,
 ) -> dict:
     """Scores a model on a set, or reads the file that an earlier call left.
@@ -53,7 +54,7 @@ def score_model(
         path: Model file.
         shown: The set.
         folder: Of the files; made if need be.
-        load: Makes the engine of a model file.
+        engine_options: Device, precision and backend, as InferenceEngine's.
         progress: Wraps lists of clips.
 
     Returns:
@@ -67,13 +68,14 @@ def score_model(
     model = load_model(path)
     variant, seed = describe(model)
     belongs_to = {"model_id": model.model_id, "clips": _digest(shown.clips)}
+    belongs_to |= {"engine": dict(engine_options)}
     if shown.held_aside is not None:
         belongs_to["held_aside"] = _digest(shown.held_aside)
     file = folder / f"{variant.name}_{seed}-{shown.clips.name}.json"
     known = _read(file)
     if known is not None and known["belongs_to"] == belongs_to:
         return known
-    engine = load(path)
+    engine = InferenceEngine(path, **engine_options)
     thresholds = [DECISION_THRESHOLD]
     if shown.held_aside is not None:
         aside = Curves()
@@ -118,7 +120,7 @@ def _digest(folder: Path) -> str:
     """Tells one set from another: by its dataset.json, else by its clips' metadata."""
     files = [folder / DATASET_NAME]
     if not files[0].is_file():
-        files = sorted(folder.glob("*/clip.json"))
+        files = sorted([*folder.glob("clip.json"), *folder.glob("*/clip.json")])
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())

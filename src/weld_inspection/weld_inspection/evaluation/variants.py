@@ -1,10 +1,14 @@
 """What is compared: networks, with their options and the share of sound pixels they learned by."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from weld_inspection.errors import InspectionError
 from weld_inspection.networks.config import NetworkConfig
-from weld_inspection.networks.weights import Model
+from weld_inspection.networks.weights import Model, load_model
 
 # The rows of the paper's tables, in its order, with the names it uses.
 PAPER_NETWORKS = {
@@ -62,9 +66,43 @@ def describe(model: Model) -> tuple[Variant, int]:
     usual, own = NetworkConfig(model.config.architecture).to_dict(), model.config.to_dict()
     readings = {name for options in ALTERNATIVES for name in options}
     options = {name: own[name] for name in sorted(readings) if own[name] != usual[name]}
-    training = model.training.get("config", {})
+    training = trainings(model.training)[0].get("config", {})
     imbalance = float(training.get("imbalance", 0.0))
     return Variant(model.config.architecture, options, imbalance), int(training.get("seed", 0))
+
+
+def trainings(written: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns what a model's training wrote about itself; of a mean of models, all of theirs."""
+    return written.get("mean_of", [written])
+
+
+def check_distinct(described: Sequence[tuple[Variant, int, Path]]) -> None:
+    """Looks whether the models of each row are trainings of one network that differ in the seed.
+
+    Args:
+        described: As `describe` tells, with the model's file.
+
+    Raises:
+        InspectionError: They are not, and their mean would mean nothing.
+    """
+    rows: dict[str, list[tuple[int, Path]]] = {}
+    for variant, seed, path in described:
+        rows.setdefault(variant.name, []).append((seed, path))
+    for members in rows.values():
+        numbers = {json.dumps(_numbers(load_model(path)), sort_keys=True) for _, path in members}
+        if len(numbers) > 1 or len({seed for seed, _ in members}) < len(members):
+            raise InspectionError(
+                f"{', '.join(str(path) for _, path in members)} would be one row of a table, yet "
+                "are not trainings that differ in the seed alone: report them to a folder each"
+            )
+
+
+def _numbers(model: Model) -> list[Any]:
+    """All that must be the same in models that differ in the seed of their training."""
+    configs = [
+        dict(training.get("config", {}), seed=None) for training in trainings(model.training)
+    ]
+    return [model.config.to_dict(), configs]
 
 
 def paper_variants() -> list[Variant]:
