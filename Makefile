@@ -1,7 +1,7 @@
 # make build   sets everything up and builds the workspace
 # make test    checks and tests all of it
 # make demo    the system at work on a simulated weld; VIDEO=file.mp4 or DEVICE=/dev/video0 for yours
-# make bench   measures speed into benchmarks/results/; half an hour on two cores, ten minutes of it live
+# make bench   measures speed into benchmarks/results/; half an hour or so on two cores, ten minutes of it live with ED
 # make clean   removes what these made
 
 SHELL := bash
@@ -21,13 +21,9 @@ test:
 demo: build
 	@source setup.bash && python tools/demo.py $(if $(VIDEO),--video "$(VIDEO)") $(if $(DEVICE),--device "$(DEVICE)")
 
-bench: build
-	@mkdir -p benchmarks/results
-	@source setup.bash && for kind in train engine growth; do \
-	  ros2 run weld_inspection benchmark $$kind --json benchmarks/results/$$kind.json || exit 1; \
-	done && \
-	python tools/measure_live.py --seconds $(LIVE_SECONDS) --model bi_crrn_ed_attn \
-	    --json benchmarks/results/live_bi_crrn_ed_attn.json
+bench:
+	@tools/set_up.sh --test
+	@source setup.bash && tools/bench.sh $(LIVE_SECONDS)
 
 clean:
 	rm -rf .ros .venv build install log demo_output src/*/*.egg-info models/*.openvino_* models/.*.openvino_*

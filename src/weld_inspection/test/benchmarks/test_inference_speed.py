@@ -56,6 +56,20 @@ def test_growth_has_every_case(monkeypatch, capsys):
         assert f"detectors at once: {count}" in text
 
 
+def test_offline_inspects_the_whole_video(tmp_path, capsys):
+    model = tmp_path / "small.safetensors"
+    config = NetworkConfig("crrn", channels=2, window=5, width=32, height=24)
+    save_model(model, build_network(config))
+    file = tmp_path / "offline.json"
+    arguments = ["offline", "--model", str(model), "--frames", "20", "--json", str(file)]
+    assert command(arguments) == 0
+    result = json.loads(file.read_text())
+    ((name, row),) = result["models"].items()
+    assert name.startswith("small.safetensors-") and "torch" in row["backend"]
+    assert row["times_real_time"] == pytest.approx(0.95 / row["seconds"], rel=0.02)  # first to last
+    assert f"{name}: " in capsys.readouterr().out
+
+
 def test_bad_input(tmp_path):
     with pytest.raises(InspectionError, match="no model 'none'"):
         command(["engine", "--model", "none"])

@@ -47,6 +47,14 @@ def test_networks_that_differ(tmp_path):
     assert not (tmp_path / "mean.safetensors").exists()
 
 
+def test_folder_that_cannot_be_written(tmp_path):
+    paths = [tmp_path / f"{seed}.safetensors" for seed in range(2)]
+    for seed, path in enumerate(paths):
+        make(path, seed)
+    with pytest.raises(ModelError, match="cannot write model file .*mean"):
+        average_models(paths, paths[0] / "mean.safetensors")
+
+
 def test_one_model_has_no_mean(tmp_path):
     make(tmp_path / "one.safetensors", 0)
     with pytest.raises(ModelError, match="two models"):

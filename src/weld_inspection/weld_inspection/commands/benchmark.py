@@ -13,6 +13,7 @@ EXAMPLES = """examples:
   benchmark train --network bi_crrn_e --batch-size 8 --data clips/small/train
   benchmark engine --model bi_crrn_e --windows 20
   benchmark growth
+  benchmark offline --frames 600
 """
 
 
@@ -40,15 +41,19 @@ def command(arguments: list[str]) -> int:
     growth = kinds.add_parser("growth", help="a window's cost by T, stride, size and detectors")
     growth.add_argument("--network", default="bi_crrn_e", help="(bi_crrn_e)")
     growth.add_argument("--windows", type=int, default=5, help="of each case (5)")
-    for kind in (train, engine, growth):
+    offline = kinds.add_parser("offline", help="inspect_bag on a video of 1280x720 pixels")
+    offline.add_argument("--model", nargs="+", default=["bi_crrn_e", "bi_crrn_ed_attn"])
+    offline.add_argument("--frames", type=int, default=600, help="of the video (600)")
+    for kind in (train, engine, growth, offline):
         kind.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(arguments)
-    for name in ("batch_size", "rounds", "windows"):
+    for name in ("batch_size", "rounds", "windows", "frames"):
         if getattr(options, name, 1) < 1:
             parser.error(f"--{name.replace('_', '-')} must be 1 or more")
     if options.json is not None and not options.json.parent.is_dir():
         raise InspectionError(f"cannot write {options.json}: there is no such folder")
-    result = {"train": _train, "engine": _engine, "growth": _growth}[options.kind](options)
+    measure = {"train": _train, "engine": _engine, "growth": _growth, "offline": _offline}
+    result = measure[options.kind](options)
     if options.json is not None:
         try:
             options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -88,15 +93,10 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _engine(options: argparse.Namespace) -> list[dict[str, Any]]:
-    from ament_index_python.packages import get_package_share_directory
-
     from weld_inspection.benchmarks.inference_speed import measure_engines
-    from weld_inspection.inspection.model_choice import find_model
 
-    shipped = Path(get_package_share_directory("weld_inspection")) / "models"
     results = []
-    for name in options.model:
-        model = find_model(name, shipped)
+    for model in _find_models(options.model):
         result = measure_engines(model, windows=options.windows, device=options.device)
         results.append(result)
         print(
@@ -126,6 +126,25 @@ def _growth(options: argparse.Namespace) -> dict[str, Any]:
     for count, value in result["detectors"].items():
         print(f"  {f'detectors at once: {count}':24s} {value:8.1f}")
     return result
+
+
+def _offline(options: argparse.Namespace) -> dict[str, Any]:
+    from weld_inspection.benchmarks.offline_speed import measure_offline
+
+    result = measure_offline(_find_models(options.model), frames=options.frames)
+    print(f"{result['frames']} frames of 1280x720 pixels, from mp4 to a bag")
+    for model, row in result["models"].items():
+        print(f"  {model}: {row['seconds']:.1f} s, {row['times_real_time']:.1f} times real time")
+    return result
+
+
+def _find_models(names: list[str]) -> list[Path]:
+    from ament_index_python.packages import get_package_share_directory
+
+    from weld_inspection.inspection.model_choice import find_model
+
+    shipped = Path(get_package_share_directory("weld_inspection")) / "models"
+    return [find_model(name, shipped) for name in names]
 
 
 def main() -> None:

@@ -57,6 +57,9 @@ def save_model(
         network: Made by `build_network`.
         training: Plain values about the training, kept in the file.
         threshold: Probability above which a pixel is defect.
+
+    Raises:
+        ModelError: The file cannot be written.
     """
     metadata = {
         "format": FORMAT,
@@ -65,10 +68,13 @@ def save_model(
         "threshold": json.dumps(threshold),
     }
     tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
-    unfinished.write_bytes(save(tensors, metadata))
-    unfinished.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(save(tensors, metadata))
+        unfinished.replace(path)
+    except OSError as error:
+        raise ModelError(f"cannot write model file {path}: {error.strerror}") from error
 
 
 def load_model(path: Path) -> Model:

@@ -11,6 +11,7 @@ from weld_inspection.networks.config import MINIMUM_SIZE
 
 PRECISIONS = ("auto", "fp32", "bf16")
 SCHEDULES = ("constant", "one_cycle")
+SEEDS = 2**32
 DEFAULT_OUT = "training_output"
 
 
@@ -76,9 +77,15 @@ class TrainingConfig:
             raise InspectionError(
                 f"network_options is {self.network_options!r}: give names and values"
             )
-        for name in ("start_from", "teacher"):
+        kinds = {"network": "a network's name", "out": "a folder", "device": "auto, cpu or cuda"}
+        kinds |= {"start_from": "a model file", "teacher": "a model file"}
+        for name, kind in kinds.items():
             if not isinstance(getattr(self, name), str):
-                raise InspectionError(f"{name} is {getattr(self, name)!r}: give a model file")
+                raise InspectionError(f"{name} is {getattr(self, name)!r}: give {kind}")
+        if not isinstance(self.augment, bool):
+            raise InspectionError(f"augment is {self.augment!r}: give true or false")
+        if not isinstance(self.seed, int) or not 0 <= self.seed < SEEDS:
+            raise InspectionError(f"seed is {self.seed!r}: give a whole number from 0 to 2^32 - 1")
         for name in ("data", "validation"):
             if not all(isinstance(folder, str) for folder in getattr(self, name)):
                 raise InspectionError(f"{name} is {getattr(self, name)!r}: give folders of clips")
