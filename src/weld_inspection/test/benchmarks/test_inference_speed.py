@@ -1,6 +1,7 @@
 """`benchmark engine` and `growth` measure what they say."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -57,17 +58,22 @@ def test_growth_has_every_case(monkeypatch, capsys):
 
 
 def test_offline_inspects_the_whole_video(tmp_path, capsys):
-    model = tmp_path / "small.safetensors"
     config = NetworkConfig("crrn", channels=2, window=5, width=32, height=24)
-    save_model(model, build_network(config))
+    models = [str(tmp_path / name / "small.safetensors") for name in ("a", "b")]
+    for seed, model in enumerate(models):
+        torch.manual_seed(seed)
+        save_model(Path(model), build_network(config))
     file = tmp_path / "offline.json"
-    arguments = ["offline", "--model", str(model), "--frames", "20", "--json", str(file)]
+    arguments = ["offline", "--model", *models, "--frames", "20", "--json", str(file)]
     assert command(arguments) == 0
     result = json.loads(file.read_text())
-    ((name, row),) = result["models"].items()
-    assert name.startswith("small.safetensors-") and "torch" in row["backend"]
-    assert row["times_real_time"] == pytest.approx(0.95 / row["seconds"], rel=0.02)  # first to last
-    assert f"{name}: " in capsys.readouterr().out
+    assert len(result["models"]) == 2
+    told = capsys.readouterr().out
+    for name, row in result["models"].items():
+        assert name.startswith("small.safetensors-") and "torch" in row["backend"]
+        times = 0.95 / row["seconds"]  # from the first frame to the last
+        assert row["times_real_time"] == pytest.approx(times, rel=0.02)
+        assert f"{name}: " in told
 
 
 def test_bad_input(tmp_path):

@@ -12,6 +12,7 @@ from weld_inspection.commands.evaluate import command as evaluate
 from weld_inspection.commands.make_dataset import command as make_dataset
 from weld_inspection.commands.study import command as study
 from weld_inspection.errors import InspectionError
+from weld_inspection.networks.averaging import average_models
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.weights import load_model, save_model
@@ -50,6 +51,11 @@ def finished(clips, numbers, tmp_path_factory):
     arguments = [str(item) for item in arguments]
     assert study(arguments) == 0
     return arguments, folder / "results", folder / "runs"
+
+
+def average(models, out):
+    average_models(models, out)
+    return out
 
 
 def rows(file):
@@ -137,18 +143,35 @@ def test_own_models_are_reported_without_a_study(finished, clips, tmp_path):
         assert file.stat().st_mtime_ns > stamp
 
 
-def test_models_that_have_no_mean_are_not_made_one_row(finished, clips, tmp_path):
+def test_models_that_have_no_mean_are_a_row_each(finished, clips, tmp_path):
     _, _, runs = finished
-    model = runs / "unet_0/model.safetensors"
-    again = tmp_path / "again.safetensors"
-    shutil.copy(model, again)
-    arguments = ["--data", str(clips / "validation"), "--out", str(tmp_path / "mine"), "--model"]
-    with pytest.raises(InspectionError, match=r"again\.safetensors would be one row"):
-        evaluate([*arguments, str(model), str(again)])
-    network = build_network(NetworkConfig("unet", channels=6))
-    save_model(again, network, {"config": {"seed": 5}})
-    with pytest.raises(InspectionError, match=r"again\.safetensors would be one row"):
-        evaluate([*arguments, str(model), str(again)])
+    model, other = tmp_path / "mine.safetensors", tmp_path / "other.safetensors"
+    shutil.copy(runs / "unet_0/model.safetensors", model)
+    save_model(other, build_network(NetworkConfig("unet", channels=6)), {"config": {"seed": 5}})
+    mean = tmp_path / "mean.safetensors"
+    seeds = [runs / f"bi_crrn_e_{seed}/model.safetensors" for seed in (0, 1)]
+    average_models([average(seeds, tmp_path / "both.safetensors"), seeds[0]], mean)
+    arguments = ["--data", clips / "validation", "--out", tmp_path / "out", "--model"]
+    arguments = [str(item) for item in arguments]
+    assert evaluate([*arguments, str(model), str(other), str(mean)]) == 0
+    table = rows(tmp_path / "out/table_1_validation.csv")
+    assert [row["network"] for row in table] == ["U-Net (mine)", "U-Net (other)", "bi-CRRN-E"]
+    readme = (tmp_path / "out/README.md").read_text()
+    assert "Training of U-Net (other): unknown; seeds 5." in readme
+    assert "Training of bi-CRRN-E: the mean of 3; data train, epochs 1" in readme
+    with pytest.raises(InspectionError, match="give their files different names"):
+        evaluate(
+            [
+                *arguments,
+                *(str(runs / name / "model.safetensors") for name in ("unet_0",)),
+                str(
+                    average(
+                        [runs / f"unet_{seed}/model.safetensors" for seed in (0, 1)],
+                        tmp_path / "model.safetensors",
+                    )
+                ),
+            ]
+        )
 
 
 def test_the_readings_alone(clips, numbers, tmp_path):

@@ -121,10 +121,13 @@ def break_off(monkeypatch, steps):
     monkeypatch.setattr(SegmentationNetwork, "loss", broken)
 
 
-@pytest.mark.parametrize("steps", [5, 7])  # of four an epoch; checkpoints after 3, 4 and 6
-def test_a_training_broken_off_ends_where_one_without_a_break_does(clips, tmp_path, steps):
+# Of four steps an epoch; checkpoints are after 3, 4 and 6.
+@pytest.mark.parametrize(("steps", "workers"), [(5, 0), (7, 0), (7, 1)])
+def test_a_training_broken_off_ends_where_one_without_a_break_does(clips, tmp_path, steps, workers):
     def numbers(name):
-        return config(clips, tmp_path / name, epochs=3, precision="fp32", crop=(20, 16))
+        return config(
+            clips, tmp_path / name, epochs=3, precision="fp32", crop=(20, 16), workers=workers
+        )
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("weld_inspection.training.fit.STEPS_BETWEEN_CHECKPOINTS", 3)
@@ -132,6 +135,10 @@ def test_a_training_broken_off_ends_where_one_without_a_break_does(clips, tmp_pa
         with pytest.MonkeyPatch.context() as ends, pytest.raises(Break):
             break_off(ends, steps)
             fit(numbers("parts"))
+        if steps == 7:
+            other = config(clips, tmp_path / "parts", epochs=3, batch_size=3)
+            with pytest.raises(InspectionError, match="within an epoch of batch_size 2"):
+                fit(other, resume=True)
         held = torch.load(tmp_path / "parts/last.ckpt", weights_only=True)
         assert held["global_step"] == {5: 4, 7: 6}[steps]
         parts = load_model(fit(numbers("parts"), resume=True))
@@ -139,6 +146,41 @@ def test_a_training_broken_off_ends_where_one_without_a_break_does(clips, tmp_pa
     assert [row["epoch"] for row in metrics(tmp_path / "parts")] == [1, 2, 3]
     for name, value in parts.network.state_dict().items():
         torch.testing.assert_close(value, wanted[name], msg=name)
+
+
+def test_a_training_broken_off_in_its_last_validation_ends_with_its_model(clips, tmp_path):
+    out = tmp_path / "run"
+
+    def broken(*_):
+        raise Break
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("weld_inspection.training.fit.STEPS_BETWEEN_CHECKPOINTS", 4)
+        with pytest.MonkeyPatch.context() as ends, pytest.raises(Break):
+            ends.setattr(WindowSegmentation, "validation_step", broken)
+            fit(config(clips, out))
+        assert not (out / "last.ckpt").exists()
+        assert load_model(fit(config(clips, out))).training["epochs"] == 1
+
+
+def test_another_batch_size_after_a_whole_epoch(clips, tmp_path):
+    out = tmp_path / "run"
+    fit(config(clips, out))
+    fit(config(clips, out, epochs=2, batch_size=3), resume=True)
+    assert "validation_f1" in metrics(out)[1]
+    assert load_model(out / "model.safetensors").training["steps"] == 4 + 3  # 3, 3 and 2 windows
+
+
+def test_two_trainings_in_one_folder(clips, tmp_path):
+    out = tmp_path / "run"
+
+    def intrude(*_):
+        fit(config(clips, out))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SegmentationNetwork, "loss", intrude)
+        with pytest.raises(InspectionError, match="another training is at work"):
+            fit(config(clips, out))
 
 
 def test_a_training_broken_off_before_its_first_checkpoint_begins_anew(clips, tmp_path):

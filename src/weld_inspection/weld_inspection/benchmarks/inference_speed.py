@@ -4,7 +4,7 @@ import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -196,8 +196,13 @@ def _time_detectors(path: Path, backend: str, count: int, windows: int) -> float
     """Seconds a window of one of so many processes that work at the same time."""
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(count, context) as pool:
-        begin = partial(manager.Barrier(count).wait, PATIENCE_S)
+        barrier = manager.Barrier(count)
+        begin = partial(barrier.wait, PATIENCE_S)
         detectors = [
             pool.submit(_time_windows, path, backend, 0, windows, begin) for _ in range(count)
         ]
+        ended, _ = wait(detectors, return_when=FIRST_EXCEPTION)
+        barrier.abort()  # where one has failed, the others wait for it
+        for detector in ended:
+            detector.result()
         return median(seconds for detector in detectors for seconds in detector.result())

@@ -41,11 +41,11 @@ def measure_offline(models: list[Path], *, frames: int = 600) -> dict[str, Any]:
         clip = Clip(folder / "clips" / "weld")
         video = str(clip.folder / clip.metadata.frames_file)
         rows = {}
-        for model in models:
+        for number, model in enumerate(models):
             engine = InferenceEngine(model, precision="auto", backend="auto")
             began = time.perf_counter()
             with closing(open_recording("video", video)) as recording:
-                summary = inspect_recording(recording, None, engine, folder / model.stem)
+                summary = inspect_recording(recording, None, engine, folder / f"bag_{number}")
             seconds = time.perf_counter() - began
             rows[engine.info.model_id] = {
                 "backend": engine.info.reason,

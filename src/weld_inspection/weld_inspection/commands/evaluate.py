@@ -126,7 +126,7 @@ def _print(title: str, result: "Evaluation") -> None:
     )
     for name, values in (("pixels", result.pixel), ("windows", result.window)):
         print(f"  {name:8s}", "  ".join(f"{key} {value:.4f}" for key, value in values.items()))
-    if result.planted:
+    if result.planted or result.false_events:
         per_minute = result.false_events / result.minutes
         off = f", {result.offset_mm:.1f} mm off" if result.offset_mm is not None else ""
         print(

@@ -13,9 +13,8 @@ from weld_inspection.evaluation.figures import draw_curves, draw_masks
 from weld_inspection.evaluation.provenance import provenance
 from weld_inspection.evaluation.scores import Progress, ReportedSet, score_model
 from weld_inspection.evaluation.tables import Score, paper_tables
-from weld_inspection.evaluation.variants import PAPER_NETWORKS, check_distinct, describe, trainings
-from weld_inspection.inspection.engine import InferenceEngine
-from weld_inspection.networks.weights import load_model
+from weld_inspection.evaluation.variants import PAPER_NETWORKS, describe_all, trainings
+from weld_inspection.inspection.engine import InferenceEngine, choose_device
 
 SCORES_FOLDER = "scores"
 # Of a training's config.
@@ -43,7 +42,7 @@ def write_report(
 
     Args:
         out: Folder; made if need be.
-        models: Model files: those of one network with several seeds become mean and spread.
+        models: Model files: trainings that differ in the seed alone become mean and spread.
         sets: What they are scored on.
         progress: Gives what wraps the lists of clips of a model, by its title.
         device: As InferenceEngine's.
@@ -61,24 +60,25 @@ def write_report(
     except OSError as error:
         raise InspectionError(f"cannot make {out}: {error.strerror}") from error
     order = list(PAPER_NETWORKS)
-    described = [(*describe(load_model(path)), path) for path in models]
-    described.sort(
+    described = sorted(
+        describe_all(models),
         key=lambda item: (
             order.index(item[0].network) if item[0].network in order else len(order),
             item[0].name,
             item[1],
-        )
+        ),
     )
-    check_distinct(described)
     names = [shown.clips.name for shown in sets]
     if len(set(names)) < len(names):
         raise InspectionError(f"two sets have the same name: {', '.join(sorted(names))}")
-    engine = {"device": device, "precision": precision, "backend": backend}
+    engine = {"device": choose_device(device), "precision": precision, "backend": backend}
     scores: dict[str, list[Score]] = {}
     for shown in sets:
         for variant, seed, path in described:
             wrap = progress(f"{variant.title}, seed {seed}, {shown.title}")
-            score = score_model(path, shown, out / SCORES_FOLDER, engine, wrap)
+            name = f"{variant.name}_{seed}-{shown.clips.name}.json"
+            score = score_model(path, shown, out / SCORES_FOLDER / name, engine, wrap)
+            score |= {"variant": variant.name, "title": variant.title}
             scores.setdefault(shown.title, []).append(score)
     milliseconds = time_windows(
         {variant.name: InferenceEngine(path, **engine) for variant, _, path in described}
@@ -181,15 +181,22 @@ def _training_lines(scores: Sequence[Score]) -> list[str]:
     """Tells how the models were trained: a line for all that were trained alike."""
     alike: dict[str, tuple[dict[str, None], set[int]]] = {}
     for score in scores:
-        members = trainings(score["training"])
-        config = members[0].get("config", {})
-        facts = [f"data {', '.join(config.get('data', []))}"]
-        facts += [f"{name} {config[name]}" for name in SHOWN_NUMBERS if config.get(name)]
-        facts += [f"mean of {len(members)} trainings"] if len(members) > 1 else []
+        members = [member.get("config", {}) for member in trainings(score["training"])]
+        facts = list(dict.fromkeys(map(_numbers_of, members)))
+        if len(members) > 1:
+            facts.insert(0, f"the mean of {len(members)}")
         titles, seeds = alike.setdefault("; ".join(facts), ({}, set()))
         titles[score["title"]] = None
-        seeds |= {member.get("config", {}).get("seed", 0) for member in members}
+        seeds |= {member["seed"] for member in members if "seed" in member}
     return [
-        f"Training of {', '.join(titles)}: {facts}; seeds {', '.join(map(str, sorted(seeds)))}."
+        f"Training of {', '.join(titles)}: {facts}; "
+        f"seeds {', '.join(map(str, sorted(seeds))) or 'unknown'}."
         for facts, (titles, seeds) in alike.items()
     ]
+
+
+def _numbers_of(config: dict[str, Any]) -> str:
+    """The numbers of a training as text."""
+    facts = [f"data {', '.join(config['data'])}"] if config.get("data") else []
+    facts += [f"{name} {config[name]}" for name in SHOWN_NUMBERS if config.get(name)]
+    return ", ".join(facts) or "unknown"

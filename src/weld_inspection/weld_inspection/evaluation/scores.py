@@ -22,6 +22,8 @@ from weld_inspection.training.clips import Clip
 from weld_inspection.training.dataset_builder import DATASET_NAME
 
 HASH_DIGITS = 12
+# Of scores that an earlier version left.
+USUAL_ENGINE = {"engine": {"device": "cpu", "precision": "auto", "backend": "torch"}}
 Progress = Callable[[list[Clip]], Iterable[Clip]]
 
 
@@ -44,7 +46,7 @@ class ReportedSet:
 def score_model(
     path: Path,
     shown: ReportedSet,
-    folder: Path,
+    file: Path,
     engine_options: Mapping[str, str] = MappingProxyType({}),
     progress: Progress = iter,
 ) -> dict:
@@ -53,7 +55,7 @@ def score_model(
     Args:
         path: Model file.
         shown: The set.
-        folder: Of the files; made if need be.
+        file: Where the scores are kept; its folder is made if need be.
         engine_options: Device, precision and backend, as InferenceEngine's.
         progress: Wraps lists of clips.
 
@@ -71,9 +73,8 @@ def score_model(
     belongs_to |= {"engine": dict(engine_options)}
     if shown.held_aside is not None:
         belongs_to["held_aside"] = _digest(shown.held_aside)
-    file = folder / f"{variant.name}_{seed}-{shown.clips.name}.json"
     known = _read(file)
-    if known is not None and known["belongs_to"] == belongs_to:
+    if known is not None and USUAL_ENGINE | known["belongs_to"] == belongs_to:
         return known
     engine = InferenceEngine(path, **engine_options)
     thresholds = [DECISION_THRESHOLD]

@@ -12,7 +12,7 @@ import torch
 from weld_inspection.errors import InspectionError
 from weld_inspection.evaluation.report import write_report
 from weld_inspection.evaluation.scores import Progress, ReportedSet
-from weld_inspection.evaluation.variants import Variant
+from weld_inspection.evaluation.variants import DEFAULTS, Variant
 from weld_inspection.inspection.engine import choose_device, choose_precision
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
@@ -30,7 +30,6 @@ REPORTED_FOLDERS = (
 TIMED_WINDOWS = 2
 # What may differ between a run and its continuation.
 FREE = ("out", "data", "validation", "device", "precision", "workers")
-DEFAULTS = TrainingConfig(data=("",)).to_dict()
 
 
 @dataclass(frozen=True, slots=True)

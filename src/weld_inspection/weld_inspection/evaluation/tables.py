@@ -168,7 +168,8 @@ def paper_tables(scores: Sequence[Score], names: Sequence[str]) -> list[Table]:
         tables.append(make_table("table_3", title, imbalanced, PIXEL_COLUMNS))
     if shown:
         tables.append(make_table("table_4", "Table 4: windows, eq. (9)", shown, FRAME_COLUMNS))
-    if any(item["evaluations"][-1]["planted"] for item in shown):
+    events = (item["evaluations"][-1] for item in shown)
+    if any(item["planted"] or item["false_events"] for item in events):
         title = "Planted defects, found by their events"
         tables.append(make_table("table_events", title, shown, EVENT_COLUMNS))
     if other:

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.weights import Model, load_model
+from weld_inspection.training.config import TrainingConfig
 
 # The rows of the paper's tables, in its order, with the names it uses.
 PAPER_NETWORKS = {
@@ -24,6 +25,8 @@ PAPER_NETWORKS = {
     "bi_crrn_ed_attn": "bi-CRRN-ED w/attn",
 }
 IMBALANCES = (3.0, 10.0, 20.0, 30.0)  # Table 3
+DEFAULTS = TrainingConfig(data=("",)).to_dict()
+NOT_NUMBERS = ("seed", "device", "precision", "workers", "out")  # of a training
 BEST = "bi_crrn_ed_attn"  # the network that Table 3 and the alternatives are shown with
 # The readings of the paper's equations that were not taken, see NetworkConfig.
 ALTERNATIVES = ({"decoder_input": "zeros"}, {"peephole": "none"})
@@ -37,11 +40,13 @@ class Variant:
         network: Name in the registry.
         options: Readings of the equations, as in ALTERNATIVES; empty for the ones taken.
         imbalance: As TrainingConfig's.
+        label: Tells it from others of the same kind.
     """
 
     network: str
     options: dict[str, Any] = field(default_factory=dict)
     imbalance: float = 0.0
+    label: str = ""
 
     @property
     def name(self) -> str:
@@ -49,6 +54,7 @@ class Variant:
         parts = [self.network, *(f"{key}_{value}" for key, value in sorted(self.options.items()))]
         if self.imbalance:
             parts.append(f"{self.imbalance:g}_to_1")
+        parts += [self.label] if self.label else []
         return "-".join(parts)
 
     @property
@@ -57,6 +63,7 @@ class Variant:
         notes = [f"{key} {value}" for key, value in sorted(self.options.items())]
         if self.imbalance:
             notes.append(f"{self.imbalance:g}:1")
+        notes += [self.label] if self.label else []
         title = PAPER_NETWORKS.get(self.network, self.network)
         return f"{title} ({', '.join(notes)})" if notes else title
 
@@ -73,35 +80,50 @@ def describe(model: Model) -> tuple[Variant, int]:
 
 def trainings(written: dict[str, Any]) -> list[dict[str, Any]]:
     """Returns what a model's training wrote about itself; of a mean of models, all of theirs."""
-    return written.get("mean_of", [written])
+    if "mean_of" not in written:
+        return [written]
+    return [training for member in written["mean_of"] for training in trainings(member)]
 
 
-def check_distinct(described: Sequence[tuple[Variant, int, Path]]) -> None:
-    """Looks whether the models of each row are trainings of one network that differ in the seed.
+def describe_all(paths: Sequence[Path]) -> list[tuple[Variant, int, Path]]:
+    """Tells which models are a row of a table each, and which share one as seeds of one training.
 
     Args:
-        described: As `describe` tells, with the model's file.
+        paths: Model files.
+
+    Returns:
+        What `describe` tells of each, and the file. Where models of one variant are not trainings
+        that differ in the seed alone, each is a variant of its own, labelled with its file's name.
 
     Raises:
-        InspectionError: They are not, and their mean would mean nothing.
+        InspectionError: A model cannot be loaded, or two such have the same name.
     """
-    rows: dict[str, list[tuple[int, Path]]] = {}
-    for variant, seed, path in described:
-        rows.setdefault(variant.name, []).append((seed, path))
+    models = {path: load_model(path) for path in paths}
+    rows: dict[str, list[tuple[Variant, int, Path]]] = {}
+    for path, model in models.items():
+        variant, seed = describe(model)
+        rows.setdefault(variant.name, []).append((variant, seed, path))
+    described = []
     for members in rows.values():
-        numbers = {json.dumps(_numbers(load_model(path)), sort_keys=True) for _, path in members}
-        if len(numbers) > 1 or len({seed for seed, _ in members}) < len(members):
-            raise InspectionError(
-                f"{', '.join(str(path) for _, path in members)} would be one row of a table, yet "
-                "are not trainings that differ in the seed alone: report them to a folder each"
-            )
+        numbers = {json.dumps(_numbers(models[path]), sort_keys=True) for _, _, path in members}
+        if len(numbers) > 1 or len({seed for _, seed, _ in members}) < len(members):
+            if len({path.stem for _, _, path in members}) < len(members):
+                raise InspectionError(
+                    f"{', '.join(str(path) for _, _, path in members)} are not trainings that "
+                    "differ in the seed alone: give their files different names"
+                )
+            members = [
+                (replace(variant, label=path.stem), seed, path) for variant, seed, path in members
+            ]
+        described += members
+    return described
 
 
 def _numbers(model: Model) -> list[Any]:
     """All that must be the same in models that differ in the seed of their training."""
-    configs = [
-        dict(training.get("config", {}), seed=None) for training in trainings(model.training)
-    ]
+    members = [training.get("config", {}) for training in trainings(model.training)]
+    # A training of a version that did not know an option took its default.
+    configs = [DEFAULTS | member | dict.fromkeys(NOT_NUMBERS) for member in members]
     return [model.config.to_dict(), configs]
 
 

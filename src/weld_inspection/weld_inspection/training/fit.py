@@ -1,5 +1,6 @@
 """Runs a training: data, trainer, checkpoints, and the model at its end."""
 
+import fcntl
 import json
 import logging
 import os
@@ -8,6 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +65,11 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
     out = Path(config.out)
     group = ProcessGroup.of_torchrun()
     checkpoint = _prepare_folder(out, resume, group)
+    with _held(out, group):
+        return _fit(config, out, group, checkpoint)
+
+
+def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: Path | None) -> Path:
     lightning.seed_everything(config.seed, verbose=False)
     network = build_network(
         NetworkConfig.from_dict({"architecture": config.network} | config.network_options)
@@ -72,7 +79,7 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
             f"imbalance counts pixels, and {config.network} does not learn by pixels: leave it out"
         )
     taken: set[str] = set()
-    if config.start_from and not resume:
+    if config.start_from and checkpoint is None:
         taken = take_over(network, Path(config.start_from))
     training = _loader(config, config.data, network.config, group, training=True)
     validation = None
@@ -108,12 +115,29 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
         taken,
     )
     if checkpoint is not None:
-        _check_schedule(out, config)
-        training.sampler.go_on_after(_read_steps(checkpoint, module), config.batch_size)
+        begun = _read_config(out)
+        place = _read_place(checkpoint, module)
+        _check_numbers(out, begun, config, place)
+        training.sampler.go_on_from(place, config.batch_size)
     if group.rank == 0:  # not earlier: what is refused leaves the run as it is
         _write_config(out, config)
     trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
     return out / MODEL
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a training was broken off.
+
+    Attributes:
+        epoch: From 0.
+        batches: Of this epoch that were done.
+        within: Whether more were to come.
+    """
+
+    epoch: int
+    batches: int
+    within: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +187,17 @@ class EpochSampler(Sampler[int]):
         self._epoch = 0
         self._begun = (0, 0)  # an epoch, and how many of its windows were there before the break
 
-    def go_on_after(self, steps: int, batch_size: int) -> None:
-        """Leaves out the windows of an epoch that was broken off.
+    def go_on_from(self, place: Place, batch_size: int) -> None:
+        """Leaves out the windows of an epoch that were there before a break.
 
         Args:
-            steps: Of the training so far.
+            place: Of the break.
             batch_size: Windows in a step of this process.
         """
-        epoch, batches = divmod(steps, -(-len(self) // batch_size))
-        self._begun = epoch, batches * batch_size
+        if place.within:
+            self._begun = place.epoch, place.batches * batch_size
+            # Workers begin to read before Lightning tells the epoch.
+            self.set_epoch(place.epoch)
 
     def set_epoch(self, epoch: int) -> None:
         """Sets the epoch, of the data sets as well."""
@@ -211,7 +237,8 @@ class Checkpoints(Callback):
         index: int,
     ) -> None:
         """Saves within an epoch."""
-        if trainer.global_step % STEPS_BETWEEN_CHECKPOINTS == 0:
+        # The last step of an epoch is followed by its validation, which belongs to the epoch.
+        if trainer.global_step % STEPS_BETWEEN_CHECKPOINTS == 0 and not trainer.is_last_batch:
             module.check_weights()
             trainer.save_checkpoint(self._path)
 
@@ -285,17 +312,48 @@ def _prepare_folder(out: Path, resume: bool, group: ProcessGroup) -> Path | None
     return None
 
 
-def _check_schedule(out: Path, config: TrainingConfig) -> None:
-    """Raises where a cycle of the learning rate would have to become another one midway."""
+@contextmanager
+def _held(out: Path, group: ProcessGroup) -> Iterator[None]:
+    """Keeps other trainings out of a run's folder.
+
+    Raises:
+        InspectionError: One is at work there.
+    """
+    if group.rank > 0:
+        yield
+        return
+    folder = os.open(out, os.O_RDONLY)
     try:
-        begun = json.loads((out / CONFIG).read_text(encoding="utf-8"))
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InspectionError(f"another training is at work in {out}: wait for it") from error
+        yield
+    finally:
+        os.close(folder)
+
+
+def _read_config(out: Path) -> dict:
+    """Returns the numbers that a run was begun with."""
+    try:
+        return json.loads((out / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InspectionError(f"cannot read {out / CONFIG}: {error}") from error
+
+
+def _check_numbers(out: Path, begun: dict, config: TrainingConfig, place: Place) -> None:
+    """Raises where what was begun cannot become what the config says midway."""
     if config.schedule == "one_cycle" and begun["epochs"] != config.epochs:
         raise InspectionError(
             f"the one cycle of {out} is over {begun['epochs']} epochs, not {config.epochs}: resume "
             "with as many, or train on from its model with --start-from"
         )
+    for name in ("batch_size", "stride"):
+        if place.within and begun[name] != getattr(config, name):
+            raise InspectionError(
+                f"{out} was broken off within an epoch of {name} {begun[name]}: resume with the "
+                "same, or train on from its model with --start-from"
+            )
 
 
 def _write_config(out: Path, config: TrainingConfig) -> None:
@@ -305,15 +363,19 @@ def _write_config(out: Path, config: TrainingConfig) -> None:
     unfinished.replace(out / CONFIG)
 
 
-def _read_steps(checkpoint: Path, module: WindowSegmentation) -> int:
-    """Returns after how many steps a checkpoint was written.
+def _read_place(checkpoint: Path, module: WindowSegmentation) -> Place:
+    """Returns when a checkpoint was written.
 
     Raises:
         InspectionError: It is damaged, or holds another network than the run's.
     """
     try:
         content = torch.load(checkpoint, "cpu", weights_only=True)
-        held, steps = content["state_dict"], int(content["global_step"])
+        held, progress = content["state_dict"], content["loops"]["fit_loop"]
+        batches = progress["epoch_loop.batch_progress"]
+        place = Place(
+            int(content["epoch"]), int(batches["current"]["ready"]), not batches["is_last_batch"]
+        )
     except OSError as error:
         raise InspectionError(f"cannot read checkpoint {checkpoint}: {error.strerror}") from error
     except (RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
@@ -327,7 +389,7 @@ def _read_steps(checkpoint: Path, module: WindowSegmentation) -> int:
             f"checkpoint {checkpoint} holds another network than {module.config.network} with the "
             "options given: resume with those that it was begun with"
         )
-    return steps
+    return place
 
 
 def _share_of_sound(config: TrainingConfig, datasets: list[WindowDataset]) -> float:
