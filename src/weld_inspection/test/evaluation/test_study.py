@@ -135,7 +135,7 @@ def test_own_models_are_reported_without_a_study(finished, clips, tmp_path):
     assert all(row["tuned threshold"] == "" for row in table)
     assert all(row["threshold"] == "0.500" for row in rows(out / "table_events_validation.csv"))
     readme = (out / "README.md").read_text()
-    assert "Training of U-Net, bi-CRRN-E: data train; epochs 1" in readme
+    assert "Training of U-Net, bi-CRRN-E: data train, epochs 1" in readme
     assert "seeds 0, 1." in readme and "openvino" in readme
     scores = {file: file.stat().st_mtime_ns for file in (out / "scores").iterdir()}
     assert evaluate([*map(str, arguments), "--precision", "fp32"]) == 0
