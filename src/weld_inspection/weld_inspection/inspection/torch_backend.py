@@ -24,8 +24,9 @@ class TorchBackend:
             device: "cpu" or "cuda".
             precision: A name in DTYPES.
         """
-        self._device, self._dtype = device, DTYPES[precision]
-        self._network = network.to(device=device, dtype=self._dtype).channels_last()
+        self._device = device
+        self._network = network.to(device=device, dtype=DTYPES[precision]).channels_last()
+        self._frames_dtype = torch.float32 if network.takes_exact_frames else DTYPES[precision]
         self._size = (network.config.height, network.config.width)
 
     def infer(self, window: np.ndarray) -> np.ndarray:
@@ -58,7 +59,7 @@ class TorchBackend:
 
     def _frames(self, frames: np.ndarray) -> Tensor:
         pixels = torch.from_numpy(frames).to(self._device).permute(0, 3, 1, 2)
-        return normalise(pixels).to(self._dtype)
+        return normalise(pixels).to(self._frames_dtype)
 
     @staticmethod
     def _probabilities(logits: Tensor) -> np.ndarray:

@@ -53,11 +53,14 @@ class SegmentationNetwork(nn.Module, ABC):
 
     Attributes:
         learns_by_pixels: Whether `loss` adds up pixels, so that some can be left out of it.
+        takes_exact_frames: Whether it reads frames in fp32 where its weights are in bf16, which
+            would shift grey values.
         finish_reads: Which of all tracks `finish` reads, the looks' and those of `causal` and
             `stages`.
     """
 
     learns_by_pixels = True
+    takes_exact_frames = False
     finish_reads = slice(None)
 
     def __init__(self, config: NetworkConfig) -> None:

@@ -2,14 +2,23 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from weld_inspection.networks.segmentation_network import SOUND_AND_DEFECT
+
+HALF_RANGE = 127.5  # half of what a pixel of 8 bits spans
 
 
 class SpatialEncoder(nn.Module):
     """S-Encoder: two strided convolutions, each with batch normalisation and ReLU.
 
     A frame of H x W becomes features of ceil(ceil(H/2)/2) x ceil(ceil(W/2)/2).
+
+    The first convolution takes little time and decides what is left of a pixel's 8 bits. torch
+    computes it in fp32, from frames in fp32, whatever the weights are. OpenVINO rounds all to bf16,
+    so it runs on frames times HALF_RANGE, with weights divided by it: pixels are then half-integers
+    below 128, which bf16 holds exactly, while it would shift those in [-1, 1] by up to a quarter of
+    a grey value.
     """
 
     def __init__(self, in_channels: int, channels: int, kernel_size: int) -> None:
@@ -27,8 +36,18 @@ class SpatialEncoder(nn.Module):
         )
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Returns features (N, channels, h, w) of frames (N, in_channels, H, W)."""
-        return self.layers(frames)
+        """Returns features (N, channels, h, w) of frames (N, in_channels, H, W) in [-1, 1]."""
+        first, *others = self.layers
+        with torch.autocast(frames.device.type, enabled=False):
+            features = functional.conv2d(
+                frames.float() * HALF_RANGE,
+                first.weight.float() / HALF_RANGE,
+                stride=first.stride,
+                padding=first.padding,
+            ).to(first.weight.dtype)
+        for layer in others:
+            features = layer(features)
+        return features
 
 
 class SpatialDecoder(nn.Module):

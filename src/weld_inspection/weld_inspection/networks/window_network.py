@@ -16,6 +16,8 @@ from weld_inspection.networks.spatial import SpatialDecoder, SpatialEncoder
 class WindowNetwork(SegmentationNetwork):
     """S-Encoder, a part that knows of time, S-Decoder."""
 
+    takes_exact_frames = True  # SpatialEncoder
+
     def __init__(self, config: NetworkConfig) -> None:
         """Makes the spatial parts."""
         super().__init__(config)
