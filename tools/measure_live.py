@@ -33,13 +33,11 @@ from live_system import (
 )
 from rclpy.signals import SignalHandlerOptions
 
+from weld_inspection.benchmarks.weld_video import render_video
 from weld_inspection.commands import run_command
 from weld_inspection.errors import InspectionError
 from weld_inspection.evaluation.provenance import provenance
 from weld_inspection.testing.sound_server import QUIET, Ear, SoundServer
-from weld_inspection.training.clip_plans import ClipStore, SimulatedPlan
-from weld_inspection.training.clips import Clip
-from weld_inspection.training.dataset_builder import build_dataset
 
 SEED = 910_100  # of a weld that nothing is trained on, calibrated by or judged by
 VIDEO_FRAMES = 1200  # a minute
@@ -87,9 +85,7 @@ def measure(duration: float, model: str, stride: int, folder: Path) -> dict:
 
 def launch_arguments(model: str, stride: int, folder: Path) -> list[str]:
     """Renders the video and writes the parameters; returns what to launch with."""
-    plans = [SimulatedPlan("weld", SEED, "automatic", VIDEO_FRAMES)]
-    build_dataset(folder / "clips", plans, ClipStore(1280, 720, "mp4"), request={}, workers=1)
-    clip = Clip(folder / "clips" / "weld")
+    video = render_video(folder / "clips", SEED, VIDEO_FRAMES)
     config = Path(get_package_share_directory("weld_inspection")) / "config"
     parameters = yaml.safe_load((config / "weld_inspection.yaml").read_text())
     parameters["/**/camera_driver"]["ros__parameters"]["loop"] = True
@@ -97,7 +93,7 @@ def launch_arguments(model: str, stride: int, folder: Path) -> list[str]:
     (folder / "parameters.yaml").write_text(yaml.safe_dump(parameters))
     arguments = [
         "source:=video",
-        f"path:={clip.folder / clip.metadata.frames_file}",
+        f"path:={video}",
         f"params_file:={folder / 'parameters.yaml'}",
         f"output_dir:={folder / 'bags'}",
     ]

@@ -6,16 +6,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from weld_inspection.benchmarks.weld_video import render_video
 from weld_inspection.camera.sources import open_recording
 from weld_inspection.evaluation.provenance import provenance
 from weld_inspection.inspection.engine import InferenceEngine
 from weld_inspection.nodes.offline_inspection import inspect_recording
-from weld_inspection.training.clip_plans import ClipStore, SimulatedPlan
-from weld_inspection.training.clips import Clip
-from weld_inspection.training.dataset_builder import build_dataset
 
 SEED = 910_200  # of a weld that nothing is trained on, calibrated by or judged by
-WIDTH, HEIGHT = 1280, 720
 
 
 def measure_offline(models: list[Path], *, frames: int = 600) -> dict[str, Any]:
@@ -34,12 +31,7 @@ def measure_offline(models: list[Path], *, frames: int = 600) -> dict[str, Any]:
     """
     with tempfile.TemporaryDirectory(prefix="offline_") as name:
         folder = Path(name)
-        plans = [SimulatedPlan("weld", SEED, "automatic", frames)]
-        build_dataset(
-            folder / "clips", plans, ClipStore(WIDTH, HEIGHT, "mp4"), request={}, workers=1
-        )
-        clip = Clip(folder / "clips" / "weld")
-        video = str(clip.folder / clip.metadata.frames_file)
+        video = str(render_video(folder / "clips", SEED, frames))
         rows = {}
         for number, model in enumerate(models):
             engine = InferenceEngine(model, precision="auto", backend="auto")

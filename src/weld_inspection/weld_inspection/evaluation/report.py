@@ -74,11 +74,11 @@ def write_report(
     engine = {"device": choose_device(device), "precision": precision, "backend": backend}
     scores: dict[str, list[Score]] = {}
     for shown in sets:
-        for variant, seed, path in described:
+        for model in described:
+            variant, seed, _ = model
             wrap = progress(f"{variant.title}, seed {seed}, {shown.title}")
             name = f"{variant.name}_{seed}-{shown.clips.name}.json"
-            score = score_model(path, shown, out / SCORES_FOLDER / name, engine, wrap)
-            score |= {"variant": variant.name, "title": variant.title}
+            score = score_model(model, shown, out / SCORES_FOLDER / name, engine, wrap)
             scores.setdefault(shown.title, []).append(score)
     milliseconds = time_windows(
         {variant.name: InferenceEngine(path, **engine) for variant, _, path in described}

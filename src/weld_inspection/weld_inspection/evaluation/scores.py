@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from weld_inspection.errors import InspectionError
 from weld_inspection.evaluation.curves import DECISION_THRESHOLD, Curves
 from weld_inspection.evaluation.evaluate import evaluate
 from weld_inspection.evaluation.provenance import provenance
-from weld_inspection.evaluation.variants import describe
+from weld_inspection.evaluation.variants import Described
 from weld_inspection.inspection.engine import InferenceEngine
 from weld_inspection.networks.weights import load_model
 from weld_inspection.training.clips import Clip
@@ -44,16 +43,16 @@ class ReportedSet:
 
 
 def score_model(
-    path: Path,
+    described: Described,
     shown: ReportedSet,
     file: Path,
-    engine_options: Mapping[str, str] = MappingProxyType({}),
+    engine_options: Mapping[str, str],
     progress: Progress = iter,
 ) -> dict:
     """Scores a model on a set, or reads the file that an earlier call left.
 
     Args:
-        path: Model file.
+        described: The model file and its row.
         shown: The set.
         file: Where the scores are kept; its folder is made if need be.
         engine_options: Device, precision and backend, as InferenceEngine's.
@@ -67,10 +66,13 @@ def score_model(
     Raises:
         InspectionError: The model or the clips cannot be used, or the folder cannot be written.
     """
+    variant, seed, path = described
     model = load_model(path)
-    variant, seed = describe(model)
-    belongs_to = {"model_id": model.model_id, "clips": _digest(shown.clips)}
-    belongs_to |= {"engine": dict(engine_options)}
+    belongs_to = {
+        "model_id": model.model_id,
+        "clips": _digest(shown.clips),
+        "engine": dict(engine_options),
+    }
     if shown.held_aside is not None:
         belongs_to["held_aside"] = _digest(shown.held_aside)
     known = _read(file)

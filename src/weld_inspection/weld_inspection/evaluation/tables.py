@@ -155,24 +155,20 @@ def paper_tables(scores: Sequence[Score], names: Sequence[str]) -> list[Table]:
     other = [item for item in scores if item["options"] and not item["imbalance"]]
     base = {item["network"] for item in other}
     other = [item for item in usual if item["network"] in base] + other
-    tables = []
-    if shown:
-        tables += [
-            make_table("table_1", "Table 1: pixels, threshold 0.5", shown, PIXEL_COLUMNS),
-            make_table(
-                "table_2", "Table 2: F_beta over pixels, threshold 0.5", shown, F_BETA_COLUMNS
-            ),
-        ]
-    if imbalanced:
-        title = "Table 3: pixels, by the sound pixels to a defect one in training"
-        tables.append(make_table("table_3", title, imbalanced, PIXEL_COLUMNS))
-    if shown:
-        tables.append(make_table("table_4", "Table 4: windows, eq. (9)", shown, FRAME_COLUMNS))
     events = (item["evaluations"][-1] for item in shown)
-    if any(item["planted"] or item["false_events"] for item in events):
-        title = "Planted defects, found by their events"
-        tables.append(make_table("table_events", title, shown, EVENT_COLUMNS))
-    if other:
-        title = "Other readings of the equations"
-        tables.append(make_table("table_readings", title, other, PIXEL_COLUMNS))
-    return tables
+    on_welds = any(item["planted"] or item["false_events"] for item in events)
+    imbalance_title = "Table 3: pixels, by the sound pixels to a defect one in training"
+    tables = [
+        make_table("table_1", "Table 1: pixels, threshold 0.5", shown, PIXEL_COLUMNS),
+        make_table("table_2", "Table 2: F_beta over pixels, threshold 0.5", shown, F_BETA_COLUMNS),
+        make_table("table_3", imbalance_title, imbalanced, PIXEL_COLUMNS),
+        make_table("table_4", "Table 4: windows, eq. (9)", shown, FRAME_COLUMNS),
+        make_table(
+            "table_events",
+            "Planted defects, found by their events",
+            shown if on_welds else (),
+            EVENT_COLUMNS,
+        ),
+        make_table("table_readings", "Other readings of the equations", other, PIXEL_COLUMNS),
+    ]
+    return [table for table in tables if table.rows]

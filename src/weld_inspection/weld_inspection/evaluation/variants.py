@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.networks.config import NetworkConfig
@@ -68,6 +68,20 @@ class Variant:
         return f"{title} ({', '.join(notes)})" if notes else title
 
 
+class Described(NamedTuple):
+    """What a model file is.
+
+    Attributes:
+        variant: Its row in tables.
+        seed: Of its training.
+        path: The file.
+    """
+
+    variant: Variant
+    seed: int
+    path: Path
+
+
 def describe(model: Model) -> tuple[Variant, int]:
     """Tells what a model file is: its variant, and the seed of its training."""
     usual, own = NetworkConfig(model.config.architecture).to_dict(), model.config.to_dict()
@@ -85,35 +99,37 @@ def trainings(written: dict[str, Any]) -> list[dict[str, Any]]:
     return [training for member in written["mean_of"] for training in trainings(member)]
 
 
-def describe_all(paths: Sequence[Path]) -> list[tuple[Variant, int, Path]]:
+def describe_all(paths: Sequence[Path]) -> list[Described]:
     """Tells which models are a row of a table each, and which share one as seeds of one training.
 
     Args:
         paths: Model files.
 
     Returns:
-        What `describe` tells of each, and the file. Where models of one variant are not trainings
+        What each is. Where models of one variant are not trainings
         that differ in the seed alone, each is a variant of its own, labelled with its file's name.
 
     Raises:
         InspectionError: A model cannot be loaded, or two such have the same name.
     """
     models = {path: load_model(path) for path in paths}
-    rows: dict[str, list[tuple[Variant, int, Path]]] = {}
+    rows: dict[str, list[Described]] = {}
     for path, model in models.items():
         variant, seed = describe(model)
-        rows.setdefault(variant.name, []).append((variant, seed, path))
+        rows.setdefault(variant.name, []).append(Described(variant, seed, path))
     described = []
     for members in rows.values():
-        numbers = {json.dumps(_numbers(models[path]), sort_keys=True) for _, _, path in members}
-        if len(numbers) > 1 or len({seed for _, seed, _ in members}) < len(members):
-            if len({path.stem for _, _, path in members}) < len(members):
+        files = [member.path for member in members]
+        numbers = {json.dumps(_numbers(models[path]), sort_keys=True) for path in files}
+        if len(numbers) > 1 or len({member.seed for member in members}) < len(members):
+            if len({path.stem for path in files}) < len(members):
                 raise InspectionError(
-                    f"{', '.join(str(path) for _, _, path in members)} are not trainings that "
-                    "differ in the seed alone: give their files different names"
+                    f"{', '.join(map(str, files))} are not trainings that differ in the seed "
+                    "alone: give their files different names"
                 )
             members = [
-                (replace(variant, label=path.stem), seed, path) for variant, seed, path in members
+                member._replace(variant=replace(member.variant, label=member.path.stem))
+                for member in members
             ]
         described += members
     return described

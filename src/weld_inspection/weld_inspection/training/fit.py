@@ -115,9 +115,8 @@ def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: P
         taken,
     )
     if checkpoint is not None:
-        begun = _read_config(out)
         place = _read_place(checkpoint, module)
-        _check_numbers(out, begun, config, place)
+        _check_numbers(out, config, place)
         training.sampler.go_on_from(place, config.batch_size)
     if group.rank == 0:  # not earlier: what is refused leaves the run as it is
         _write_config(out, config)
@@ -333,16 +332,12 @@ def _held(out: Path, group: ProcessGroup) -> Iterator[None]:
         os.close(folder)
 
 
-def _read_config(out: Path) -> dict:
-    """Returns the numbers that a run was begun with."""
+def _check_numbers(out: Path, config: TrainingConfig, place: Place) -> None:
+    """Raises where what was begun cannot become what the config says midway."""
     try:
-        return json.loads((out / CONFIG).read_text(encoding="utf-8"))
+        begun = json.loads((out / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InspectionError(f"cannot read {out / CONFIG}: {error}") from error
-
-
-def _check_numbers(out: Path, begun: dict, config: TrainingConfig, place: Place) -> None:
-    """Raises where what was begun cannot become what the config says midway."""
     if config.schedule == "one_cycle" and begun["epochs"] != config.epochs:
         raise InspectionError(
             f"the one cycle of {out} is over {begun['epochs']} epochs, not {config.epochs}: resume "

@@ -1,4 +1,4 @@
-"""bf16 leaves a frame's finest differences."""
+"""The S-Encoder keeps all 8 bits of a pixel where the rest runs in bf16."""
 
 import torch
 
@@ -14,7 +14,7 @@ def test_half_integers_are_exact_in_bf16_and_normalised_pixels_are_not():
     assert off * HALF_RANGE > 0.2  # grey values
 
 
-def test_first_convolution_sees_differences_of_one_grey_value():
+def test_first_convolution_is_that_of_the_frames_and_in_fp32():
     torch.manual_seed(0)
     encoder = SpatialEncoder(3, 8, 5).eval()
     first = encoder.layers[0]
