@@ -10,7 +10,9 @@ from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.openvino_export import exported
 from weld_inspection.inspection.openvino_graphs import CORE, GraphRunner, read_graphs
 
-HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "bf16"}  # of what is not in int8
+# Of a precision: that of what is not in int8, and of what one graph hands to another. With states
+# and cells in bf16, too, bf16 would not agree with fp32 as well as it is to.
+HINTS = {"fp32": ("f32", "f32"), "bf16": ("bf16", "f32"), "int8": ("bf16", "bf16")}
 
 
 class OpenVinoBackend:
@@ -29,13 +31,13 @@ class OpenVinoBackend:
             InspectionError: The files cannot be made.
         """
         folder = exported(path, "int8" if precision == "int8" else "float")
-        hint = HINTS[precision]
+        hint, handed_over_in = HINTS[precision]
         if precision == "int8" and "BF16" not in CORE.get_property(
             "CPU", "OPTIMIZATION_CAPABILITIES"
         ):
-            hint = "f32"
+            hint, handed_over_in = HINTS["fp32"]
         try:
-            self._runner = GraphRunner(read_graphs(folder), hint)
+            self._runner = GraphRunner(read_graphs(folder), hint, handed_over_in=handed_over_in)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             raise InspectionError(

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,13 +40,15 @@ Graphs = dict[str, openvino.Model]
 TRIED_WINDOWS = 2
 LARGEST_DIFFERENCE = 1e-3  # of a probability, in fp32
 # One more whenever the files' layout changes, or what they compute of the same weights.
-FORMAT = "7"
+FORMAT = "8"
 KINDS = ("float", "int8")
 MADE_OF = ("weld_inspection", "weights")  # where a file says which weights it was made of
 AGREEMENT = ("weld_inspection", "agreement")  # and how its int8 masks agree with fp32's
-# Only the convolutions of the gates are computed in int8. They are nearly all of the work; in the
-# others int8 costs masks more than it saves time.
-INT8_MODULES = ("from_input", "from_hidden")
+# The convolutions that are computed in int8, by their modules: the gates', which are nearly all of
+# the work, the S-Encoder's second one and the S-Decoder's first. What is left is small, or decides
+# what is left of a pixel (the first one of all) or of the mask (the last).
+GATE_MODULES = ("from_input", "from_hidden")
+INT8_MODULES = (*GATE_MODULES, "spatial_encoder.layers.3", "spatial_decoder.first")
 # What int8 ranges are taken from: welds that nothing is trained on or judged by.
 CALIBRATION_WINDOWS = 12
 CALIBRATION_SEED = 900_000
@@ -182,7 +184,8 @@ def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
     runner = GraphRunner(graphs, "f32")
     _check(model, runner)
     if kind == "int8":
-        if not any(_has_gates(graph) for graph in graphs.values()):
+        nodes = chain.from_iterable(graph.get_ops() for graph in graphs.values())
+        if not any(_in_int8(node, GATE_MODULES) for node in nodes):
             raise InspectionError(
                 f"{config.architecture} has no gates to compute in int8: use bf16 or fp32"
             )
@@ -207,6 +210,22 @@ class NamedTrack(NamedTuple):
     track: Track
     names: list[str]
 
+    @classmethod
+    def numbered(
+        cls, graph: str, track: Track, frames: int, numbers: Iterator[int]
+    ) -> "NamedTrack":
+        """Names what a graph gives.
+
+        Args:
+            graph: Its name.
+            track: An example, which is repeated where it is of one frame.
+            frames: How many the track has.
+            numbers: Counts the graph's tracks; one of a frame's several tensors counts as several.
+        """
+        track = list(track) * (frames // len(track))
+        parts = [next(numbers) for _ in _flat([track[:1]])]
+        return cls(track, [port_name(graph, n, frame) for frame in range(frames) for n in parts])
+
 
 def _graphs(network: SegmentationNetwork) -> Graphs:
     """Converts a network's `look`, its `advance` and the parts of its `judge`."""
@@ -216,20 +235,20 @@ def _graphs(network: SegmentationNetwork) -> Graphs:
     frame = torch.zeros(*size, 3, dtype=torch.uint8)
     graphs = {LOOK: _convert(look, (frame,))}
     seen = look.parts(frame)
-    numbers = iter(range(sum(len(gates) for gates in seen)))
-    numbered = [[next(numbers) for _ in gates] for gates in seen]
 
-    def look_track(part: int, frames: int) -> NamedTrack:
-        gates = seen[part]
-        names = [port_name(LOOK, n, frame) for frame in range(frames) for n in numbered[part]]
-        return NamedTrack([gates if len(gates) > 1 else gates[0]] * frames, names)
+    def looks(frames: int) -> list[NamedTrack]:
+        numbers = count()
+        return [
+            NamedTrack.numbered(LOOK, [gates if len(gates) > 1 else gates[0]], frames, numbers)
+            for gates in seen
+        ]
 
     def finish(*tracks: Track) -> list[Track]:
         return [[torch.sigmoid(network.finish(tracks, size)[0, :, DEFECT_LOGIT])]]
 
-    tracks = [look_track(part, config.window) for part in range(len(seen))]
+    tracks = looks(config.window)
     if (causal := network.causal()) is not None:
-        read = [look_track(part, 1) for part in causal.reads]
+        read = [looks(1)[part] for part in causal.reads]
         _, state = causal.step(*(named.track[0] for named in read), None)
         state_names = [port_name(STATE, 0, n) for n in range(len(state))]
 
@@ -240,9 +259,9 @@ def _graphs(network: SegmentationNetwork) -> Graphs:
 
         read.append(NamedTrack(state, state_names))
         graphs[STEP], (*given, state) = _convert_part(network, STEP, step, read)
-        for number, (example, _) in enumerate(given):
-            names = [port_name(STEP, number, frame) for frame in range(config.window)]
-            tracks.append(NamedTrack([*example] * config.window, names))
+        numbers = count()
+        for example, _ in given:
+            tracks.append(NamedTrack.numbered(STEP, example, config.window, numbers))
         tracks.append(state)
     for stage, members in enumerate(network.stages(), 1):
         added = []
@@ -275,14 +294,12 @@ def _convert_part(
     """
     tracks = [named.track for named in read]
     graph = _convert(PartOfNetwork(network, work, tracks), tuple(_flat(tracks)))
-    given = [
-        NamedTrack(track, [port_name(name, number, frame) for frame in range(len(track))])
-        for number, track in enumerate(work(*tracks))
-    ]
+    numbers = count()
+    given = [NamedTrack.numbered(name, track, len(track), numbers) for track in work(*tracks)]
     wanted = [{port} for named in read for port in named.names]
     outputs: dict[int, set[str]] = {}  # the names of each tensor, which may be in several tracks
     for track, names in given:
-        for tensor, port in zip(track, names, strict=True):
+        for tensor, port in zip(_flat([track]), names, strict=True):
             outputs.setdefault(id(tensor), set()).add(port)
     wanted += outputs.values()
     ports = [*graph.inputs, *graph.outputs]
@@ -339,8 +356,10 @@ def _check(model: Model, runner: GraphRunner) -> None:
 
 
 def _samples(graphs: Graphs, runner: GraphRunner, windows: Sequence[np.ndarray]) -> dict[str, list]:
-    """What each graph with gates reads of some windows."""
-    samples: dict[str, list] = {name: [] for name, graph in graphs.items() if _has_gates(graph)}
+    """What each graph reads of some windows that is to compute in int8."""
+    samples: dict[str, list] = {
+        name: [] for name, graph in graphs.items() if any(map(_in_int8, graph.get_ops()))
+    }
 
     def keep(names: Iterable[str]) -> None:
         for name in names:
@@ -360,7 +379,7 @@ def _samples(graphs: Graphs, runner: GraphRunner, windows: Sequence[np.ndarray])
 
 
 def _quantise(graph: openvino.Model, samples: list) -> openvino.Model:
-    """Computes the gates' convolutions in int8, with ranges as the samples show them."""
+    """Computes those convolutions in int8, with ranges as the samples show them."""
     os.environ.setdefault("NNCF_CI", "1")  # no report of its use over the network
     import logging
 
@@ -372,7 +391,7 @@ def _quantise(graph: openvino.Model, samples: list) -> openvino.Model:
     names = [
         node.get_friendly_name()
         for node in graph.get_ops()
-        if node.get_type_name() != "Constant" and not _is_gate(node)
+        if node.get_type_name() != "Constant" and not _in_int8(node)
     ]
     return nncf.quantize(
         graph,
@@ -392,20 +411,15 @@ def _quantise(graph: openvino.Model, samples: list) -> openvino.Model:
     )
 
 
-def _has_gates(graph: openvino.Model) -> bool:
-    """Whether a gate is computed in a graph."""
-    return any(_is_gate(node) for node in graph.get_ops())
-
-
-def _is_gate(node: openvino.Node) -> bool:
-    """Whether a node is a convolution of a gate."""
-    name = node.get_friendly_name()
-    return node.get_type_name() == "Convolution" and any(f".{m}." in name for m in INT8_MODULES)
+def _in_int8(node: openvino.Node, modules: Sequence[str] = INT8_MODULES) -> bool:
+    """Whether a node is a convolution of one of these modules."""
+    module = node.get_friendly_name().partition("/")[0] + "."
+    return node.get_type_name() == "Convolution" and any(f".{m}." in module for m in modules)
 
 
 def _agreement(model: Model, graphs: Graphs, windows: Sequence[np.ndarray]) -> float:
     """How int8 masks agree with fp32's: intersection over union of their defect pixels."""
-    runner = GraphRunner(graphs, "bf16")
+    runner = GraphRunner(graphs, "bf16", handed_over_in="bf16")
     reference = TorchBackend(model.network, "cpu", "fp32")
     both = either = 0
     for window in windows:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import openvino
+from openvino.preprocess import PrePostProcessor
 
 LOOK, STEP, FINISH = "look", "step", "finish"
 GRAPHS = ("weld_inspection", "graphs")  # where LOOK tells which graphs there are
@@ -68,12 +69,15 @@ def read_graphs(folder: Path) -> dict[str, openvino.Model]:
 class GraphRunner:
     """The graphs of a network, compiled for the processor."""
 
-    def __init__(self, graphs: dict[str, openvino.Model], hint: str) -> None:
+    def __init__(
+        self, graphs: dict[str, openvino.Model], hint: str, *, handed_over_in: str = "f32"
+    ) -> None:
         """Compiles the graphs.
 
         Args:
             graphs: By name, in the order in which they are computed.
             hint: OpenVINO's inference precision of what is not in int8, "f32" or "bf16".
+            handed_over_in: Type of what one graph reads of another, "f32" or "bf16".
 
         Raises:
             RuntimeError: OpenVINO cannot compile one of them.
@@ -84,6 +88,8 @@ class GraphRunner:
             # The other nodes of the system share the cores.
             "ENABLE_CPU_PINNING": False,
         }
+        if handed_over_in == "bf16":
+            graphs = {name: _with_bf16_ports(graph, name) for name, graph in graphs.items()}
         look = CORE.compile_model(graphs[LOOK], "CPU", options)
         threads = look.get_property("INFERENCE_NUM_THREADS")
         self._look = look.create_infer_request()
@@ -187,7 +193,7 @@ class Step:
         self.request = compiled.create_infer_request()
         self._reads = [_parse(port.get_any_name()) for port in self.request.model_inputs]
         self._zeros = {
-            frame: openvino.Tensor(np.zeros(tuple(port.shape), np.float32))
+            frame: _zeros(port)
             for port, (graph, _, frame) in zip(self.request.model_inputs, self._reads, strict=True)
             if graph == STATE
         }
@@ -213,9 +219,33 @@ class Step:
         return [outputs[n] for n in self._given], [outputs[n] for n in self._state]
 
 
+def _with_bf16_ports(graph: openvino.Model, name: str) -> openvino.Model:
+    """A graph that reads and gives in bf16 what it would in fp32, but FINISH's probabilities.
+
+    What comes after the last convolution before a port OpenVINO leaves in the port's type, and that
+    is nearly all of a recurrence but its convolutions.
+    """
+    graph = graph.clone()
+    ports = PrePostProcessor(graph)
+    for number, port in enumerate(graph.inputs):
+        if port.get_element_type() == openvino.Type.f32:
+            ports.input(number).tensor().set_element_type(openvino.Type.bf16)
+    if name != FINISH:
+        for number in range(len(graph.outputs)):
+            ports.output(number).tensor().set_element_type(openvino.Type.bf16)
+    return ports.build()
+
+
+def _zeros(port: openvino.ConstOutput) -> openvino.Tensor:
+    """A tensor of zeros for a port."""
+    zeros = np.zeros(port.get_tensor().size, np.uint8)
+    return openvino.Tensor(zeros, port.shape, port.get_element_type())
+
+
 def _own_outputs(request: openvino.InferRequest) -> list[openvino.Tensor]:
     """Lets a request write into tensors of their own, which outlive its next run."""
-    tensors = [openvino.Tensor(openvino.Type.f32, port.shape) for port in request.model_outputs]
+    outputs = request.model_outputs
+    tensors = [openvino.Tensor(port.get_element_type(), port.shape) for port in outputs]
     for number, tensor in enumerate(tensors):
         request.set_output_tensor(number, tensor)
     return tensors

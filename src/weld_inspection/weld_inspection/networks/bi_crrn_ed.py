@@ -30,11 +30,14 @@ class BiCrrnEd(BiCrrn):
         return [self.forward_stack.drive(features), self.backward_stack.drive(features)]
 
     def causal(self) -> Causal:
-        """See SegmentationNetwork: the forward stack's encoder."""
-        return Causal(self.forward_stack.encode, self.forward_stack.encode_frame, (0,))
+        """See SegmentationNetwork: the forward stack up to its decoder's recurrence."""
+        return Causal(self.forward_stack.run_ahead, self.forward_stack.run_frame_ahead, (0,))
 
     def stages(self) -> list[tuple[Part, ...]]:
-        """See SegmentationNetwork: the forward stack is ahead of the other by an encoder."""
+        """See SegmentationNetwork: the forward stack is ahead of the other by an encoder.
+
+        So the backward decoder has all cores to itself, and with them what it reads is prepared.
+        """
         looks = 2
         backward = looks + self.forward_stack.encoded_tracks  # number of its first track
         end = backward + self.backward_stack.encoded_tracks
@@ -43,5 +46,5 @@ class BiCrrnEd(BiCrrn):
                 Part(self.backward_stack.encode, (1,)),
                 Part(self.forward_stack.decode, tuple(range(looks, backward))),
             ),
-            (Part(self.backward_stack.decode, tuple(range(backward, end))),),
+            (Part(self.backward_stack.drive_and_decode, tuple(range(backward, end))),),
         ]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from weld_inspection.networks.cstm import FrameOutput, State
+from weld_inspection.networks.cstm import FrameOutput, LayerOutput, State
 from weld_inspection.networks.segmentation_network import Track
 
 
@@ -40,7 +40,7 @@ class EncoderDecoder(nn.Module):
 
     @property
     def encoded_tracks(self) -> int:
-        """Number of the tracks that `encode` gives."""
+        """Number of the tracks that `encode` gives, and `run_ahead`."""
         return 2 + sum(attention is not None for attention in self.attention)
 
     def forward(self, drives: Track) -> Track:
@@ -52,8 +52,36 @@ class EncoderDecoder(nn.Module):
         Returns:
             (B, C, h, w) for t = 1..T.
         """
-        (decoded,) = self.decode(*self.encode(drives))
+        (decoded,) = self.decode(*self.run_ahead(drives))
         return decoded
+
+    def run_ahead(self, drives: Track) -> list[Track]:
+        """Does what does not run back through time: the encoder, and what the decoder reads of it.
+
+        Args:
+            drives: As of `forward`.
+
+        Returns:
+            For `decode`: what the decoder's lowest layer makes of the encoder's top hidden states,
+            see CSTM, and what else `encode` gives.
+        """
+        hidden, *others = self.encode(drives)
+        return [self.drive_decoder(hidden), *others]
+
+    def run_frame_ahead(
+        self, drive: Tensor, states: Sequence[Tensor] | None
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Does it for one frame; T of them in the encoder's order are `run_ahead`.
+
+        Args:
+            drive: What `drive` gave for the frame.
+            states: After the frame before; None at the first one.
+
+        Returns:
+            The frame's tensors of what `run_ahead` gives, and the states after it.
+        """
+        (hidden, *maps), after = self._encode_frame(drive, states)
+        return [*self.drive_decoder([hidden]), *maps], after
 
     def encode(self, drives: Track) -> list[Track]:
         """Runs the encoder.
@@ -78,18 +106,10 @@ class EncoderDecoder(nn.Module):
         last = [tensor for sequence in encoded for tensor in sequence.last]
         return [encoded[-1].hidden, *maps, last]
 
-    def encode_frame(
+    def _encode_frame(
         self, drive: Tensor, states: Sequence[Tensor] | None
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Runs the encoder for one frame; T of them in its order are `encode`.
-
-        Args:
-            drive: What `drive` gave for the frame.
-            states: After the frame before; None at the first one.
-
-        Returns:
-            The frame's tensors of what `encode` gives, and the states after it.
-        """
+        """What `encode` does, for one frame; see `run_frame_ahead`."""
         outputs: list[FrameOutput] = []
         lower = None
         for number, (layer, attention) in enumerate(zip(self.encoder, self.attention, strict=True)):
@@ -103,32 +123,45 @@ class EncoderDecoder(nn.Module):
         after = [tensor for output in outputs for tensor in output.recurring]
         return [outputs[-1].state.hidden, *maps], after
 
-    def decode(self, hidden: Track, *maps_and_states: Track) -> list[Track]:
+    def drive_decoder(self, hidden: Track) -> Track:
+        """Returns what the decoder's lowest layer makes of its input, see CSTM.
+
+        Args:
+            hidden: The encoder's top hidden states, (B, C, h, w) each, of any frames.
+        """
+        if self.decoder_input == "zeros":
+            # No constants: OpenVINO writes results of later steps over one.
+            hidden = [0.0 * frame for frame in hidden]
+        return self.decoder[0].drives(hidden)
+
+    def decode(self, drives: Track, *maps_and_states: Track) -> list[Track]:
         """Runs the decoder.
 
         Args:
-            hidden: The encoder's top hidden states.
+            drives: What `drive_decoder` gave for t = 1..T.
             maps_and_states: What else `encode` gave.
 
         Returns:
             Its top hidden states.
         """
         *maps, states = maps_and_states
-        inputs = hidden
-        if self.decoder_input == "zeros":
-            # No constants: OpenVINO writes results of later steps over one.
-            inputs = [0.0 * hidden for hidden in inputs]
-        cells = None
+        decoded: list[LayerOutput] = []
         for number, layer in enumerate(self.decoder):
-            decoded = layer(
-                layer.drives(inputs),
-                cells,
-                start=_state(states, number),
-                backward=not self.backward,
-                subtract=maps[number] if maps else None,
-            )
-            inputs, cells = decoded.hidden, decoded.cell
-        return [inputs]
+            options = {
+                "start": _state(states, number),
+                "backward": not self.backward,
+                "subtract": maps[number] if maps else None,
+            }
+            if decoded:
+                below = decoded[-1]
+                decoded.append(layer(layer.drives(below.hidden), below.cell, **options))
+            else:
+                decoded.append(layer(drives, **options))
+        return [decoded[-1].hidden]
+
+    def drive_and_decode(self, hidden: Track, *maps_and_states: Track) -> list[Track]:
+        """Does both for what `encode` gave."""
+        return self.decode(self.drive_decoder(hidden), *maps_and_states)
 
 
 def _state(states: Sequence[Tensor], layer: int) -> State:
