@@ -19,7 +19,7 @@ live() {
 
 ros2 run weld_inspection make_dataset preset tiny --out "${clips}/tiny"
 benchmark train --rounds 3 --batch-size 2 --data "${clips}/tiny/train"
-benchmark engine --windows 20
+benchmark engine
 benchmark growth --windows 3
 benchmark offline
 live live_bi_crrn_ed_attn --seconds "$1" --model bi_crrn_ed_attn

@@ -68,6 +68,13 @@ def test_training_learns_and_leaves_a_model_that_says_how(clips, tmp_path):
     assert rows[-1]["validation_loss"] < rows[0]["validation_loss"]
 
 
+def test_shorter_training_windows_leave_the_network_its_own(clips, tmp_path):
+    model = load_model(fit(config(clips, tmp_path / "whole")))
+    short = load_model(fit(config(clips, tmp_path / "short", window=2)))
+    assert short.config.window == model.config.window == 4
+    assert short.training["steps"] == 2 * model.training["steps"]
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_trains_and_predicts(clips, tmp_path, name):
     wanted = config(clips, tmp_path / "run", network=name, epochs=EPOCHS)

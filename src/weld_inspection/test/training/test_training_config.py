@@ -24,6 +24,7 @@ def test_the_command_line_wins_over_the_file(tmp_path):
     [
         ("epochs: 0\ndata: a", "epochs is 0"),
         ("epochs: 1.5\ndata: a", "epochs is 1.5"),
+        ("window: -1\ndata: a", "window is -1"),
         ("epochs: 3", "no training data"),
         ("learning_rate: -1\ndata: a", "learning_rate"),
         ("learning_rate: fast\ndata: a", "learning_rate"),

@@ -34,6 +34,7 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("--batch-size", type=int, help="windows in a step (20)")
     parser.add_argument("--learning-rate", type=float, help="of Adam (1e-4)")
     parser.add_argument("--schedule", choices=("constant", "one_cycle"), help="(constant)")
+    parser.add_argument("--window", type=int, help="frames of a training window (the network's T)")
     parser.add_argument("--stride", type=int, help="frames between windows (no overlap)")
     parser.add_argument(
         "--imbalance", type=float, help="sound pixels to a defect one that the loss counts (all)"

@@ -28,6 +28,8 @@ class TrainingConfig:
         batch_size: Windows in a step.
         learning_rate: Of Adam; the peak where the schedule is one_cycle.
         schedule: "constant" as in the paper, or "one_cycle" for short trainings.
+        window: Frames of a training window; 0 for the network's T. A step on fewer costs less, and
+            what is learned from them holds for T; validation is on windows of T all the same.
         stride: Frames from one training window to the next; 0 for the window's length, which is
             the paper's "without overlap".
         imbalance: Sound pixels to a defect one that the loss counts, drawn at random; 0 counts all
@@ -44,7 +46,7 @@ class TrainingConfig:
             `training.start`; the statistics of its batch normalisation stay as they are.
         teacher: Model file whose features the network learns beside the masks (knowledge
             distillation); "" for none.
-        network_options: Overrides of NetworkConfig's fields, such as {"window": 5}.
+        network_options: Overrides of NetworkConfig's fields, such as {"channels": 32}.
     """
 
     network: str = "bi_crrn_ed_attn"
@@ -55,6 +57,7 @@ class TrainingConfig:
     batch_size: int = 20
     learning_rate: float = 1e-4
     schedule: str = "constant"
+    window: int = 0
     stride: int = 0
     imbalance: float = 0.0
     augment: bool = True
@@ -89,7 +92,8 @@ class TrainingConfig:
         for name in ("data", "validation"):
             if not all(isinstance(folder, str) for folder in getattr(self, name)):
                 raise InspectionError(f"{name} is {getattr(self, name)!r}: give folders of clips")
-        for name, least in (("epochs", 1), ("batch_size", 1), ("stride", 0), ("workers", 0)):
+        lowest = {"epochs": 1, "batch_size": 1, "window": 0, "stride": 0, "workers": 0}
+        for name, least in lowest.items():
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise InspectionError(f"{name} is {value!r}: give a whole number >= {least}")

@@ -343,10 +343,11 @@ def _check_numbers(out: Path, config: TrainingConfig, place: Place) -> None:
             f"the one cycle of {out} is over {begun['epochs']} epochs, not {config.epochs}: resume "
             "with as many, or train on from its model with --start-from"
         )
-    for name in ("batch_size", "stride"):
-        if place.within and begun[name] != getattr(config, name):
+    for name in ("batch_size", "window", "stride"):
+        was = begun.get(name, 0)  # there were trainings before there was a `window`
+        if place.within and was != getattr(config, name):
             raise InspectionError(
-                f"{out} was broken off within an epoch of {name} {begun[name]}: resume with the "
+                f"{out} was broken off within an epoch of {name} {was}: resume with the "
                 "same, or train on from its model with --start-from"
             )
 
@@ -416,13 +417,14 @@ def _loader(
     crop = None
     if config.crop is not None:
         crop = Crop(*config.crop, defect_share=0.0 if config.imbalance else DEFECT_SHARE)
+    window = (config.window if training else 0) or network.window
     datasets = [
         WindowDataset(
             Path(folder),
-            window=network.window,
+            window=window,
             width=network.width,
             height=network.height,
-            stride=(config.stride if training else 0) or network.window,
+            stride=(config.stride if training else 0) or window,
             augment=training and config.augment,
             crop=crop if training else None,
             seed=config.seed,
