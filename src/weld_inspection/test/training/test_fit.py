@@ -68,10 +68,18 @@ def test_training_learns_and_leaves_a_model_that_says_how(clips, tmp_path):
     assert rows[-1]["validation_loss"] < rows[0]["validation_loss"]
 
 
-def test_shorter_training_windows_leave_the_network_its_own(clips, tmp_path):
+def test_shorter_training_windows_leave_the_network_its_own(clips, tmp_path, monkeypatch):
+    validated, validate = [], WindowSegmentation.validation_step
+
+    def watched(module, batch, index):
+        validated.append(batch["frames"].shape[1])
+        validate(module, batch, index)
+
+    monkeypatch.setattr(WindowSegmentation, "validation_step", watched)
     model = load_model(fit(config(clips, tmp_path / "whole")))
     short = load_model(fit(config(clips, tmp_path / "short", window=2)))
     assert short.config.window == model.config.window == 4
+    assert set(validated) == {4}
     assert short.training["steps"] == 2 * model.training["steps"]
 
 
@@ -143,9 +151,10 @@ def test_a_training_broken_off_ends_where_one_without_a_break_does(clips, tmp_pa
             break_off(ends, steps)
             fit(numbers("parts"))
         if steps == 7:
-            other = config(clips, tmp_path / "parts", epochs=3, batch_size=3)
-            with pytest.raises(InspectionError, match="within an epoch of batch_size 2"):
-                fit(other, resume=True)
+            for change, was in (({"batch_size": 3}, "batch_size 2"), ({"window": 2}, "window 0")):
+                other = config(clips, tmp_path / "parts", epochs=3, **change)
+                with pytest.raises(InspectionError, match=f"within an epoch of {was}"):
+                    fit(other, resume=True)
         held = torch.load(tmp_path / "parts/last.ckpt", weights_only=True)
         assert held["global_step"] == {5: 4, 7: 6}[steps]
         parts = load_model(fit(numbers("parts"), resume=True))

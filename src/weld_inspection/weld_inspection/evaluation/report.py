@@ -19,8 +19,8 @@ from weld_inspection.inspection.engine import InferenceEngine, choose_device
 SCORES_FOLDER = "scores"
 # Of a training's config.
 SHOWN_NUMBERS = (
-    *("start_from", "teacher", "epochs", "batch_size", "learning_rate", "schedule", "stride"),
-    *("crop", "augment", "precision"),
+    *("start_from", "teacher", "epochs", "batch_size", "learning_rate", "schedule", "window"),
+    *("stride", "crop", "augment", "precision"),
 )
 TIMED_ROUNDS = 7
 

@@ -158,7 +158,8 @@ def estimate(run: Run) -> float:
     device = choose_device(config.device)
     network = build_network(options).channels_last().to(device)
     width, height = config.crop or (options.width, options.height)
-    shape = (TIMED_WINDOWS, options.window, height, width)
+    window = config.window or options.window
+    shape = (TIMED_WINDOWS, window, height, width)
     frames = torch.rand(*shape[:2], options.in_channels, *shape[2:], device=device) * 2 - 1
     masks = torch.zeros(shape, dtype=torch.uint8, device=device)
     masks[..., : shape[2] // 8, : shape[3] // 4] = 1
@@ -171,9 +172,9 @@ def estimate(run: Run) -> float:
         loss.backward()
         loss.item()
         seconds = time.perf_counter() - began
-    stride = config.stride or options.window
+    stride = config.stride or window
     counts = [
-        (clip.metadata.frame_count - options.window) // stride + 1
+        (clip.metadata.frame_count - window) // stride + 1
         for folder in config.data
         for clip in open_clips(folder)
     ]

@@ -8,11 +8,7 @@ import openvino
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.openvino_export import exported
-from weld_inspection.inspection.openvino_graphs import CORE, GraphRunner, read_graphs
-
-# Of a precision: that of what is not in int8, and of what one graph hands to another. With states
-# and cells in bf16, too, bf16 would not agree with fp32 as well as it is to.
-HINTS = {"fp32": ("f32", "f32"), "bf16": ("bf16", "f32"), "int8": ("bf16", "bf16")}
+from weld_inspection.inspection.openvino_graphs import GraphRunner, read_graphs, types_of
 
 
 class OpenVinoBackend:
@@ -25,19 +21,14 @@ class OpenVinoBackend:
 
         Args:
             path: Model file (.safetensors).
-            precision: A name in HINTS. Where the processor has no bf16, int8 has fp32 beside it.
+            precision: "fp32", "bf16" or "int8", see `openvino_graphs.types_of`.
 
         Raises:
             InspectionError: The files cannot be made.
         """
         folder = exported(path, "int8" if precision == "int8" else "float")
-        hint, handed_over_in = HINTS[precision]
-        if precision == "int8" and "BF16" not in CORE.get_property(
-            "CPU", "OPTIMIZATION_CAPABILITIES"
-        ):
-            hint, handed_over_in = HINTS["fp32"]
         try:
-            self._runner = GraphRunner(read_graphs(folder), hint, handed_over_in=handed_over_in)
+            self._runner = GraphRunner(read_graphs(folder), types_of(precision))
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             raise InspectionError(

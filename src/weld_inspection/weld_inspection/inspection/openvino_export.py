@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.openvino_graphs import (
     FINISH,
+    FP32,
     LOOK,
     STATE,
     STEP,
@@ -24,6 +25,7 @@ from weld_inspection.inspection.openvino_graphs import (
     part_name,
     port_name,
     read_graphs,
+    types_of,
     write_graphs,
 )
 from weld_inspection.inspection.preprocessing import resize_frame
@@ -45,8 +47,8 @@ KINDS = ("float", "int8")
 MADE_OF = ("weld_inspection", "weights")  # where a file says which weights it was made of
 AGREEMENT = ("weld_inspection", "agreement")  # and how its int8 masks agree with fp32's
 # The convolutions that are computed in int8, by their modules: the gates', which are nearly all of
-# the work, the S-Encoder's second one and the S-Decoder's first. What is left is small, or decides
-# what is left of a pixel (the first one of all) or of the mask (the last).
+# the work, the S-Encoder's second one and the S-Decoder's first. The others are small, or decide
+# how much is left of a pixel's 8 bits (the first of all) or what the mask is (the last).
 GATE_MODULES = ("from_input", "from_hidden")
 INT8_MODULES = (*GATE_MODULES, "spatial_encoder.layers.3", "spatial_decoder.first")
 # What int8 ranges are taken from: welds that nothing is trained on or judged by.
@@ -181,7 +183,7 @@ def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
     network.eval().requires_grad_(False)
     config = model.config
     graphs = _graphs(network)
-    runner = GraphRunner(graphs, "f32")
+    runner = GraphRunner(graphs, FP32)
     _check(model, runner)
     if kind == "int8":
         nodes = chain.from_iterable(graph.get_ops() for graph in graphs.values())
@@ -356,7 +358,7 @@ def _check(model: Model, runner: GraphRunner) -> None:
 
 
 def _samples(graphs: Graphs, runner: GraphRunner, windows: Sequence[np.ndarray]) -> dict[str, list]:
-    """What each graph reads of some windows that is to compute in int8."""
+    """What each graph that has convolutions for int8 reads of some windows."""
     samples: dict[str, list] = {
         name: [] for name, graph in graphs.items() if any(map(_in_int8, graph.get_ops()))
     }
@@ -379,7 +381,7 @@ def _samples(graphs: Graphs, runner: GraphRunner, windows: Sequence[np.ndarray])
 
 
 def _quantise(graph: openvino.Model, samples: list) -> openvino.Model:
-    """Computes those convolutions in int8, with ranges as the samples show them."""
+    """Puts INT8_MODULES' convolutions into int8, with ranges as the samples show them."""
     os.environ.setdefault("NNCF_CI", "1")  # no report of its use over the network
     import logging
 
@@ -412,14 +414,14 @@ def _quantise(graph: openvino.Model, samples: list) -> openvino.Model:
 
 
 def _in_int8(node: openvino.Node, modules: Sequence[str] = INT8_MODULES) -> bool:
-    """Whether a node is a convolution of one of these modules."""
+    """Whether a node is a convolution of one of `modules`."""
     module = node.get_friendly_name().partition("/")[0] + "."
     return node.get_type_name() == "Convolution" and any(f".{m}." in module for m in modules)
 
 
 def _agreement(model: Model, graphs: Graphs, windows: Sequence[np.ndarray]) -> float:
     """How int8 masks agree with fp32's: intersection over union of their defect pixels."""
-    runner = GraphRunner(graphs, "bf16", handed_over_in="bf16")
+    runner = GraphRunner(graphs, types_of("int8"))
     reference = TorchBackend(model.network, "cpu", "fp32")
     both = either = 0
     for window in windows:

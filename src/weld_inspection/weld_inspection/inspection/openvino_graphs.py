@@ -11,6 +11,7 @@ told by its ports' names.
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import openvino
@@ -66,29 +67,58 @@ def read_graphs(folder: Path) -> dict[str, openvino.Model]:
     }
 
 
+class Types(NamedTuple):
+    """What graphs compute in.
+
+    Attributes:
+        hint: OpenVINO's inference precision of what is not in int8, "f32" or "bf16".
+        handed_over: Type of what one graph reads of another, "f32" or "bf16".
+    """
+
+    hint: str
+    handed_over: str
+
+
+FP32 = Types("f32", "f32")
+
+
+def types_of(precision: str) -> Types:
+    """Returns what a precision computes in on this processor.
+
+    bf16 hands over in fp32: with hidden states and cells in bf16, masks of bi-CRRN-ED agree with
+    fp32's in less than 99.5 % of defect pixels. Where the processor has no bf16, int8 has fp32
+    beside it.
+
+    Args:
+        precision: "fp32", "bf16" or "int8".
+    """
+    if precision == "bf16":
+        return Types("bf16", "f32")
+    if precision == "int8" and "BF16" in CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return Types("bf16", "bf16")
+    return FP32
+
+
 class GraphRunner:
     """The graphs of a network, compiled for the processor."""
 
-    def __init__(
-        self, graphs: dict[str, openvino.Model], hint: str, *, handed_over_in: str = "f32"
-    ) -> None:
+    def __init__(self, graphs: dict[str, openvino.Model], types: Types) -> None:
         """Compiles the graphs.
 
         Args:
             graphs: By name, in the order in which they are computed.
-            hint: OpenVINO's inference precision of what is not in int8, "f32" or "bf16".
-            handed_over_in: Type of what one graph reads of another, "f32" or "bf16".
+            types: What they compute in.
 
         Raises:
             RuntimeError: OpenVINO cannot compile one of them.
         """
         options = {
-            "INFERENCE_PRECISION_HINT": hint,
+            "INFERENCE_PRECISION_HINT": types.hint,
             "PERFORMANCE_HINT": "LATENCY",
             # The other nodes of the system share the cores.
             "ENABLE_CPU_PINNING": False,
         }
-        if handed_over_in == "bf16":
+        if types.handed_over == "bf16":
             graphs = {name: _with_bf16_ports(graph, name) for name, graph in graphs.items()}
         look = CORE.compile_model(graphs[LOOK], "CPU", options)
         threads = look.get_property("INFERENCE_NUM_THREADS")
@@ -193,7 +223,7 @@ class Step:
         self.request = compiled.create_infer_request()
         self._reads = [_parse(port.get_any_name()) for port in self.request.model_inputs]
         self._zeros = {
-            frame: _zeros(port)
+            frame: _tensor_of_zeros(port)
             for port, (graph, _, frame) in zip(self.request.model_inputs, self._reads, strict=True)
             if graph == STATE
         }
@@ -222,8 +252,8 @@ class Step:
 def _with_bf16_ports(graph: openvino.Model, name: str) -> openvino.Model:
     """A graph that reads and gives in bf16 what it would in fp32, but FINISH's probabilities.
 
-    What comes after the last convolution before a port OpenVINO leaves in the port's type, and that
-    is nearly all of a recurrence but its convolutions.
+    OpenVINO computes what lies between the last convolution and an output in that output's type; in
+    a recurrence that is nearly all but the convolutions.
     """
     graph = graph.clone()
     ports = PrePostProcessor(graph)
@@ -236,10 +266,11 @@ def _with_bf16_ports(graph: openvino.Model, name: str) -> openvino.Model:
     return ports.build()
 
 
-def _zeros(port: openvino.ConstOutput) -> openvino.Tensor:
+def _tensor_of_zeros(port: openvino.ConstOutput) -> openvino.Tensor:
     """A tensor of zeros for a port."""
-    zeros = np.zeros(port.get_tensor().size, np.uint8)
-    return openvino.Tensor(zeros, port.shape, port.get_element_type())
+    tensor = openvino.Tensor(port.get_element_type(), port.shape)
+    tensor.data[...] = 0
+    return tensor
 
 
 def _own_outputs(request: openvino.InferRequest) -> list[openvino.Tensor]:

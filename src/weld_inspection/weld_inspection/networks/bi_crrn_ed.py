@@ -36,7 +36,7 @@ class BiCrrnEd(BiCrrn):
     def stages(self) -> list[tuple[Part, ...]]:
         """See SegmentationNetwork: the forward stack is ahead of the other by an encoder.
 
-        So the backward decoder has all cores to itself, and with them what it reads is prepared.
+        The backward decoder then runs alone, on all cores, with `drive_decoder` before it.
         """
         looks = 2
         backward = looks + self.forward_stack.encoded_tracks  # number of its first track

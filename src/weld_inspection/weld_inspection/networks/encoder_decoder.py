@@ -40,7 +40,7 @@ class EncoderDecoder(nn.Module):
 
     @property
     def encoded_tracks(self) -> int:
-        """Number of the tracks that `encode` gives, and `run_ahead`."""
+        """Number of the tracks that `encode` gives; `run_ahead` gives as many."""
         return 2 + sum(attention is not None for attention in self.attention)
 
     def forward(self, drives: Track) -> Track:
@@ -71,7 +71,7 @@ class EncoderDecoder(nn.Module):
     def run_frame_ahead(
         self, drive: Tensor, states: Sequence[Tensor] | None
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Does it for one frame; T of them in the encoder's order are `run_ahead`.
+        """Does what `run_ahead` does for one frame; T of them in the encoder's order are the same.
 
         Args:
             drive: What `drive` gave for the frame.
@@ -160,7 +160,7 @@ class EncoderDecoder(nn.Module):
         return [decoded[-1].hidden]
 
     def drive_and_decode(self, hidden: Track, *maps_and_states: Track) -> list[Track]:
-        """Does both for what `encode` gave."""
+        """`drive_decoder` and `decode`, of what `encode` gave."""
         return self.decode(self.drive_decoder(hidden), *maps_and_states)
 
 

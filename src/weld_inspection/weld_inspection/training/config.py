@@ -29,7 +29,7 @@ class TrainingConfig:
         learning_rate: Of Adam; the peak where the schedule is one_cycle.
         schedule: "constant" as in the paper, or "one_cycle" for short trainings.
         window: Frames of a training window; 0 for the network's T. A step on fewer costs less, and
-            what is learned from them holds for T; validation is on windows of T all the same.
+            the weights fit any T; validation is on windows of T all the same.
         stride: Frames from one training window to the next; 0 for the window's length, which is
             the paper's "without overlap".
         imbalance: Sound pixels to a defect one that the loss counts, drawn at random; 0 counts all
