@@ -31,9 +31,12 @@ def draw_curves(path: Path, title: str, scores: Sequence[dict[str, Any]], curve:
     by_worth = sorted(scores, key=lambda item: -item[curve]["average_precision"])
     for number, score in enumerate(by_worth):
         values = score[curve]
+        # A threshold that no defect passes has no point: most often nothing passes it at all.
+        points = zip(values["recall"], values["precision"], strict=True)
+        recall, precision = zip(*[point for point in points if point[0] > 0], (0, 1), strict=True)
         axes.plot(
-            [*values["recall"], 0.0],
-            [*values["precision"], 1.0],
+            recall,
+            precision,
             color=COLOURS[number % len(COLOURS)],
             linestyle="-" if number < len(COLOURS) // 2 else "--",
             linewidth=1.6,
