@@ -187,7 +187,7 @@ def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
     _check(model, runner)
     if kind == "int8":
         nodes = chain.from_iterable(graph.get_ops() for graph in graphs.values())
-        if not any(_in_int8(node, GATE_MODULES) for node in nodes):
+        if not any(_is_convolution_of(GATE_MODULES, node) for node in nodes):
             raise InspectionError(
                 f"{config.architecture} has no gates to compute in int8: use bf16 or fp32"
             )
@@ -360,7 +360,9 @@ def _check(model: Model, runner: GraphRunner) -> None:
 def _samples(graphs: Graphs, runner: GraphRunner, windows: Sequence[np.ndarray]) -> dict[str, list]:
     """What each graph that has convolutions for int8 reads of some windows."""
     samples: dict[str, list] = {
-        name: [] for name, graph in graphs.items() if any(map(_in_int8, graph.get_ops()))
+        name: []
+        for name, graph in graphs.items()
+        if any(_is_convolution_of(INT8_MODULES, node) for node in graph.get_ops())
     }
 
     def keep(names: Iterable[str]) -> None:
@@ -393,7 +395,7 @@ def _quantise(graph: openvino.Model, samples: list) -> openvino.Model:
     names = [
         node.get_friendly_name()
         for node in graph.get_ops()
-        if node.get_type_name() != "Constant" and not _in_int8(node)
+        if node.get_type_name() != "Constant" and not _is_convolution_of(INT8_MODULES, node)
     ]
     return nncf.quantize(
         graph,
@@ -413,7 +415,7 @@ def _quantise(graph: openvino.Model, samples: list) -> openvino.Model:
     )
 
 
-def _in_int8(node: openvino.Node, modules: Sequence[str] = INT8_MODULES) -> bool:
+def _is_convolution_of(modules: Sequence[str], node: openvino.Node) -> bool:
     """Whether a node is a convolution of one of `modules`."""
     module = node.get_friendly_name().partition("/")[0] + "."
     return node.get_type_name() == "Convolution" and any(f".{m}." in module for m in modules)

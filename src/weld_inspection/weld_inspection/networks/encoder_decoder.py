@@ -1,6 +1,7 @@
 """An ST-Encoder and the ST-Decoder that undoes it, in one direction of time, eq. (4) to (7)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -93,15 +94,8 @@ class EncoderDecoder(nn.Module):
             Its top hidden states; with ST-Attention A_t of eq. (7), layer by layer; and the states
             after its last step, H and C of each layer one after the other.
         """
-        encoded = []
-        for layer, attention in zip(self.encoder, self.attention, strict=True):
-            options = {"backward": self.backward, "add": attention}
-            if encoded:
-                below = encoded[-1]
-                sequence = layer(layer.drives(below.hidden), below.cell, **options)
-            else:
-                sequence = layer(drives, **options)
-            encoded.append(sequence)
+        options = [{"backward": self.backward, "add": attention} for attention in self.attention]
+        encoded = _run_stack(self.encoder, drives, options)
         maps = [sequence.maps for sequence in encoded if sequence.maps]
         last = [tensor for sequence in encoded for tensor in sequence.last]
         return [encoded[-1].hidden, *maps, last]
@@ -145,23 +139,39 @@ class EncoderDecoder(nn.Module):
             Its top hidden states.
         """
         *maps, states = maps_and_states
-        decoded: list[LayerOutput] = []
-        for number, layer in enumerate(self.decoder):
-            options = {
+        options = [
+            {
                 "start": _state(states, number),
                 "backward": not self.backward,
                 "subtract": maps[number] if maps else None,
             }
-            if decoded:
-                below = decoded[-1]
-                decoded.append(layer(layer.drives(below.hidden), below.cell, **options))
-            else:
-                decoded.append(layer(drives, **options))
-        return [decoded[-1].hidden]
+            for number in range(len(self.decoder))
+        ]
+        return [_run_stack(self.decoder, drives, options)[-1].hidden]
 
     def drive_and_decode(self, hidden: Track, *maps_and_states: Track) -> list[Track]:
         """`drive_decoder` and `decode`, of what `encode` gave."""
         return self.decode(self.drive_decoder(hidden), *maps_and_states)
+
+
+def _run_stack(
+    layers: nn.ModuleList, drives: Track, options: Sequence[dict[str, Any]]
+) -> list[LayerOutput]:
+    """Runs CSTM layers over a window, each on what the one below gives.
+
+    Args:
+        layers: Lowest first.
+        drives: Of the lowest layer.
+        options: Of each layer's `forward`.
+    """
+    outputs: list[LayerOutput] = []
+    for layer, own in zip(layers, options, strict=True):
+        if outputs:
+            below = outputs[-1]
+            outputs.append(layer(layer.drives(below.hidden), below.cell, **own))
+        else:
+            outputs.append(layer(drives, **own))
+    return outputs
 
 
 def _state(states: Sequence[Tensor], layer: int) -> State:
