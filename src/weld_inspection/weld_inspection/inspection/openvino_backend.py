@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import openvino
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.openvino_export import exported
-from weld_inspection.inspection.openvino_graphs import GraphRunner, read_graphs, types_of
+from weld_inspection.inspection.openvino_graphs import (
+    GraphRunner,
+    Outputs,
+    read_graphs,
+    types_of,
+)
 
 
 class OpenVinoBackend:
@@ -39,21 +43,22 @@ class OpenVinoBackend:
         """See Backend."""
         return self._runner.infer(window)
 
-    def look(self, frame: np.ndarray) -> list[openvino.Tensor]:
+    def look(self, frame: np.ndarray) -> Outputs:
         """See Backend."""
         return self._runner.look(frame)
 
     def advance(
-        self, look: list[openvino.Tensor], state: list[openvino.Tensor] | None
-    ) -> tuple[list[openvino.Tensor], list[openvino.Tensor]]:
-        """See Backend."""
-        return self._runner.advance(look, state)
+        self, look: Outputs, state: Outputs | None
+    ) -> tuple[Outputs | None, Outputs | None]:
+        """See Backend; what a frame adds holds the state, too."""
+        given = self._runner.advance(look, state)
+        return given, given
 
     def judge(
         self,
-        looks: Sequence[list[openvino.Tensor]],
-        given: Sequence[list[openvino.Tensor]],
-        state: list[openvino.Tensor],
+        looks: Sequence[Outputs],
+        given: Sequence[Outputs | None],
+        state: Outputs | None,
     ) -> np.ndarray:
         """See Backend."""
-        return self._runner.judge(looks, given, state)
+        return self._runner.judge(looks, given)

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, count, islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +31,7 @@ from weld_inspection.inspection.openvino_graphs import (
 from weld_inspection.inspection.preprocessing import resize_frame
 from weld_inspection.inspection.torch_backend import TorchBackend, normalise
 from weld_inspection.networks.gatewise import gatewise, replace_layers
-from weld_inspection.networks.segmentation_network import DEFECT_LOGIT, SegmentationNetwork, Track
+from weld_inspection.networks.segmentation_network import SegmentationNetwork, Track
 from weld_inspection.networks.spatial import SpatialDecoder
 from weld_inspection.networks.subpixel import SubpixelDecoder
 from weld_inspection.networks.weights import Model, file_hash, load_model
@@ -42,14 +42,14 @@ Graphs = dict[str, openvino.Model]
 TRIED_WINDOWS = 2
 LARGEST_DIFFERENCE = 1e-3  # of a probability, in fp32
 # One more whenever the files' layout changes, or what they compute of the same weights.
-FORMAT = "8"
+FORMAT = "9"
 KINDS = ("float", "int8")
 MADE_OF = ("weld_inspection", "weights")  # where a file says which weights it was made of
 AGREEMENT = ("weld_inspection", "agreement")  # and how its int8 masks agree with fp32's
 # The convolutions that are computed in int8, by their modules: the gates', which are nearly all of
 # the work, the S-Encoder's second one and the S-Decoder's first. The others are small, or decide
 # how much is left of a pixel's 8 bits (the first of all) or what the mask is (the last).
-GATE_MODULES = ("from_input", "from_hidden")
+GATE_MODULES = ("from_input", "from_input_fused", "from_hidden")
 INT8_MODULES = (*GATE_MODULES, "spatial_encoder.layers.3", "spatial_decoder.first")
 # What int8 ranges are taken from: welds that nothing is trained on or judged by.
 CALIBRATION_WINDOWS = 12
@@ -131,12 +131,7 @@ class Look(nn.Module):
 
     def forward(self, frame: Tensor) -> tuple[Tensor, ...]:
         """Returns the network's look at one frame, (1, ...) each."""
-        return tuple(tensor for part in self.parts(frame) for tensor in part)
-
-    def parts(self, frame: Tensor) -> list[tuple[Tensor, ...]]:
-        """Returns the same, the gates of a layer together."""
-        looks = self.network.look(normalise(frame.permute(2, 0, 1).unsqueeze(0)))
-        return [look if isinstance(look, tuple) else (look,) for look in looks]
+        return tuple(self.network.look(normalise(frame.permute(2, 0, 1).unsqueeze(0))))
 
 
 class PartOfNetwork(nn.Module):
@@ -154,28 +149,14 @@ class PartOfNetwork(nn.Module):
         """
         super().__init__()
         self.network, self.work = network, work
-        self.sizes = [
-            (len(track), len(track[0]) if isinstance(track[0], tuple) else 0) for track in tracks
-        ]
+        self.lengths = [len(track) for track in tracks]
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Returns what the part gives, track by track, each tensor once."""
         left = iter(tensors)
-        tracks = [
-            [tuple(islice(left, gates)) if gates else next(left) for _ in range(frames)]
-            for frames, gates in self.sizes
-        ]
-        return tuple({id(tensor): tensor for tensor in _flat(self.work(*tracks))}.values())
-
-
-def _flat(tracks: Sequence[Track]) -> list[Tensor]:
-    """The tensors of some tracks, one by one."""
-    return [
-        tensor
-        for track in tracks
-        for frame in track
-        for tensor in (frame if isinstance(frame, tuple) else (frame,))
-    ]
+        tracks = [list(islice(left, length)) for length in self.lengths]
+        given = chain.from_iterable(self.work(*tracks))
+        return tuple({id(tensor): tensor for tensor in given}.values())
 
 
 def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
@@ -213,20 +194,15 @@ class NamedTrack(NamedTuple):
     names: list[str]
 
     @classmethod
-    def numbered(
-        cls, graph: str, track: Track, frames: int, numbers: Iterator[int]
-    ) -> "NamedTrack":
-        """Names what a graph gives.
+    def numbered(cls, graph: str, number: int, track: Track) -> "NamedTrack":
+        """Names a track that a graph gives.
 
         Args:
             graph: Its name.
-            track: An example, which is repeated where it is of one frame.
-            frames: How many the track has.
-            numbers: Counts the graph's tracks; one of a frame's several tensors counts as several.
+            number: Of the track, from 0.
+            track: An example.
         """
-        track = list(track) * (frames // len(track))
-        parts = [next(numbers) for _ in _flat([track[:1]])]
-        return cls(track, [port_name(graph, n, frame) for frame in range(frames) for n in parts])
+        return cls(track, [port_name(graph, number, frame) for frame in range(len(track))])
 
 
 def _graphs(network: SegmentationNetwork) -> Graphs:
@@ -236,35 +212,30 @@ def _graphs(network: SegmentationNetwork) -> Graphs:
     look = Look(network)
     frame = torch.zeros(*size, 3, dtype=torch.uint8)
     graphs = {LOOK: _convert(look, (frame,))}
-    seen = look.parts(frame)
-
-    def looks(frames: int) -> list[NamedTrack]:
-        numbers = count()
-        return [
-            NamedTrack.numbered(LOOK, [gates if len(gates) > 1 else gates[0]], frames, numbers)
-            for gates in seen
-        ]
-
-    def finish(*tracks: Track) -> list[Track]:
-        return [[torch.sigmoid(network.finish(tracks, size)[0, :, DEFECT_LOGIT])]]
-
-    tracks = looks(config.window)
+    seen = look(frame)
+    tracks = [
+        NamedTrack.numbered(LOOK, number, [example] * config.window)
+        for number, example in enumerate(seen)
+    ]
     if (causal := network.causal()) is not None:
-        read = [looks(1)[part] for part in causal.reads]
-        _, state = causal.step(*(named.track[0] for named in read), None)
-        state_names = [port_name(STATE, 0, n) for n in range(len(state))]
+        read = [NamedTrack.numbered(LOOK, n, [seen[n]]) for n in causal.reads]
+        _, state = causal.step(*(seen[n] for n in causal.reads), None)
+        read.append(NamedTrack(state, [port_name(STATE, 0, n) for n in range(len(state))]))
 
-        def step(*read: Track) -> list[Track]:
-            *frame, state = read
-            given, state = causal.step(*(track[0] for track in frame), state)
+        def step(*tracks: Track) -> list[Track]:
+            *frame, state = tracks
+            given, state = causal.step(*(tensor for (tensor,) in frame), state)
             return [*([tensor] for tensor in given), state]
 
-        read.append(NamedTrack(state, state_names))
         graphs[STEP], (*given, state) = _convert_part(network, STEP, step, read)
-        numbers = count()
-        for example, _ in given:
-            tracks.append(NamedTrack.numbered(STEP, example, config.window, numbers))
+        for number, ((example,), _) in enumerate(given):
+            tracks.append(NamedTrack.numbered(STEP, number, [example] * config.window))
         tracks.append(state)
+
+    def finish(*tracks: Track) -> list[Track]:
+        logits = network.finish(tracks, size)  # SubpixelDecoder gives the defect's alone
+        return [[torch.sigmoid(logits[0, :, -1])]]
+
     for stage, members in enumerate(network.stages(), 1):
         added = []
         for number, part in enumerate(members, 1):
@@ -295,13 +266,13 @@ def _convert_part(
         The graph, and the tracks that it gives.
     """
     tracks = [named.track for named in read]
-    graph = _convert(PartOfNetwork(network, work, tracks), tuple(_flat(tracks)))
-    numbers = count()
-    given = [NamedTrack.numbered(name, track, len(track), numbers) for track in work(*tracks)]
+    part = PartOfNetwork(network, work, tracks)
+    graph = _convert(part, tuple(chain.from_iterable(tracks)))
+    given = [NamedTrack.numbered(name, n, track) for n, track in enumerate(work(*tracks))]
     wanted = [{port} for named in read for port in named.names]
     outputs: dict[int, set[str]] = {}  # the names of each tensor, which may be in several tracks
     for track, names in given:
-        for tensor, port in zip(_flat([track]), names, strict=True):
+        for tensor, port in zip(track, names, strict=True):
             outputs.setdefault(id(tensor), set()).add(port)
     wanted += outputs.values()
     ports = [*graph.inputs, *graph.outputs]
@@ -371,13 +342,12 @@ def _samples(graphs: Graphs, runner: GraphRunner, windows: Sequence[np.ndarray])
 
     of_frames = samples.keys() & {LOOK, STEP}
     for window in windows:
-        looks, given, state = [], [], None
+        looks, given = [], []
         for frame in window:
             looks.append(runner.look(frame))
-            added, state = runner.advance(looks[-1], state)
-            given.append(added)
+            given.append(runner.advance(looks[-1], given[-1] if given else None))
             keep(of_frames)
-        runner.judge(looks, given, state)
+        runner.judge(looks, given)
         keep(samples.keys() - of_frames)
     return samples
 

@@ -99,6 +99,58 @@ def types_of(precision: str) -> Types:
     return FP32
 
 
+class Outputs:
+    """What a run of a request gives, for as long as somebody holds it."""
+
+    def __init__(self, tensors: list[openvino.Tensor], spare: list[list[openvino.Tensor]]) -> None:
+        """Holds tensors, which are spare again when nobody holds this any more."""
+        self._tensors, self._spare = tensors, spare
+
+    def __getitem__(self, number: int) -> openvino.Tensor:
+        """Returns the output of that number."""
+        return self._tensors[number]
+
+    def __del__(self) -> None:
+        """Leaves the memory to a later run: fresh memory has to be mapped, page by page."""
+        self._spare.append(self._tensors)
+
+
+class OutputPool:
+    """Lets a request write into tensors that outlive its next run."""
+
+    def __init__(self, request: openvino.InferRequest) -> None:
+        """Begins with none."""
+        self._request = request
+        self._kinds = [(port.get_element_type(), port.shape) for port in request.model_outputs]
+        self._spare: list[list[openvino.Tensor]] = []
+
+    def renew(self) -> Outputs:
+        """Returns what the next run will write."""
+        spare = self._spare
+        tensors = spare.pop() if spare else [openvino.Tensor(*kind) for kind in self._kinds]
+        for number, tensor in enumerate(tensors):
+            self._request.set_output_tensor(number, tensor)
+        return Outputs(tensors, spare)
+
+
+class Read(NamedTuple):
+    """What a graph of `judge` reads of what LOOK or STEP gave.
+
+    Attributes:
+        request: That runs the graph.
+        number: Of its input.
+        graph: LOOK, STEP, or STATE for what STEP left behind at the last frame.
+        frame: Of the window.
+        output: Number of LOOK's or STEP's output.
+    """
+
+    request: openvino.InferRequest
+    number: int
+    graph: str
+    frame: int
+    output: int
+
+
 class GraphRunner:
     """The graphs of a network, compiled for the processor."""
 
@@ -123,6 +175,7 @@ class GraphRunner:
         look = CORE.compile_model(graphs[LOOK], "CPU", options)
         threads = look.get_property("INFERENCE_NUM_THREADS")
         self._look = look.create_infer_request()
+        self._look_outputs = OutputPool(self._look)
         # A stage's parts differ in the last number of their names; FINISH is the last stage.
         stages: dict[str, list[str]] = {}
         self._step: Step | None = None
@@ -143,41 +196,28 @@ class GraphRunner:
 
     def infer(self, window: np.ndarray) -> np.ndarray:
         """(T, H, W, 3) uint8 to (T, H, W) float32: all of what follows."""
-        looks = [self.look(frame) for frame in window]
-        given, state = [], None
-        for look in looks:
-            added, state = self.advance(look, state)
-            given.append(added)
-        return self.judge(looks, given, state)
+        looks, given = [], []
+        for frame in window:
+            looks.append(self.look(frame))
+            given.append(self.advance(looks[-1], given[-1] if given else None))
+        return self.judge(looks, given)
 
-    def look(self, frame: np.ndarray) -> list[openvino.Tensor]:
+    def look(self, frame: np.ndarray) -> Outputs:
         """(H, W, 3) uint8 to what `advance` and `judge` read of a frame."""
-        parts = _own_outputs(self._look)
+        outputs = self._look_outputs.renew()
         self._look.set_input_tensor(openvino.Tensor(np.ascontiguousarray(frame)))
         self._look.infer()
-        return parts
+        return outputs
 
-    def advance(
-        self, look: Sequence[openvino.Tensor], state: Sequence[openvino.Tensor] | None
-    ) -> tuple[list[openvino.Tensor], list[openvino.Tensor]]:
-        """A frame's look and the state before it, None at first, to what it adds and the next."""
-        return ([], []) if self._step is None else self._step.run(look, state)
+    def advance(self, look: Outputs, before: Outputs | None) -> Outputs | None:
+        """A frame's look and what this gave at the frame before, None at first."""
+        return None if self._step is None else self._step.run(look, before)
 
-    def judge(
-        self,
-        looks: Sequence[Sequence[openvino.Tensor]],
-        given: Sequence[Sequence[openvino.Tensor]],
-        state: Sequence[openvino.Tensor],
-    ) -> np.ndarray:
-        """What T frames came to, and the state after the last, to (T, H, W) float32."""
-        for request, number, graph, track, frame in self._reads:
-            if graph == LOOK:
-                tensor = looks[frame][track]
-            elif track < len(given[0]):
-                tensor = given[frame][track]
-            else:
-                tensor = state[frame]
-            request.set_input_tensor(number, tensor)
+    def judge(self, looks: Sequence[Outputs], given: Sequence[Outputs | None]) -> np.ndarray:
+        """What T frames came to, to (T, H, W) float32."""
+        outputs = {LOOK: looks, STEP: given, STATE: given[-1:]}
+        for read in self._reads:
+            read.request.set_input_tensor(read.number, outputs[read.graph][read.frame][read.output])
         for requests in self._stages:
             for request in requests:
                 request.start_async()
@@ -196,19 +236,24 @@ class GraphRunner:
 
     def _connect(self) -> None:
         """Lets each graph read where the ones before it write."""
-        given: dict[str, openvino.Tensor] = {}
-        # Input `number` of a request is a frame of a track of LOOK or STEP.
-        self._reads: list[tuple[openvino.InferRequest, int, str, int, int]] = []
+        written: dict[str, openvino.Tensor] = {}
+        self._reads: list[Read] = []
         for request in self._requests.values():
             for number, port in enumerate(request.model_inputs):
                 name = port.get_any_name()
                 graph, track, frame = _parse(name)
-                if graph in (LOOK, STEP):
-                    self._reads.append((request, number, graph, track, frame))
+                if graph == LOOK:
+                    self._reads.append(Read(request, number, LOOK, frame, track))
+                elif graph == STEP and (output := self._step.state.get((track, frame))) is not None:
+                    self._reads.append(Read(request, number, STATE, 0, output))
+                elif graph == STEP:
+                    output = self._step.given[track]
+                    self._reads.append(Read(request, number, STEP, frame, output))
                 else:
-                    request.set_input_tensor(number, given[name])
-            for port, tensor in zip(request.model_outputs, _own_outputs(request), strict=True):
-                given |= dict.fromkeys(port.get_names(), tensor)
+                    request.set_input_tensor(number, written[name])
+            outputs = OutputPool(request).renew()
+            for port, tensor in zip(request.model_outputs, outputs, strict=True):
+                written |= dict.fromkeys(port.get_names(), tensor)
 
 
 class Step:
@@ -216,37 +261,40 @@ class Step:
 
     Attributes:
         request: That runs it.
+        given: Numbers of the outputs that are of a frame, by track.
+        state: Numbers of those that the next frame reads, by their names' track and frame.
     """
 
     def __init__(self, compiled: openvino.CompiledModel) -> None:
         """Finds out what its ports are."""
         self.request = compiled.create_infer_request()
-        self._reads = [_parse(port.get_any_name()) for port in self.request.model_inputs]
-        self._zeros = {
-            frame: _tensor_of_zeros(port)
-            for port, (graph, _, frame) in zip(self.request.model_inputs, self._reads, strict=True)
-            if graph == STATE
-        }
-        gives = {
+        self._outputs = OutputPool(self.request)
+        inputs = [_parse(port.get_any_name()) for port in self.request.model_inputs]
+        outputs = {
             _parse(name)[1:]: number
             for number, port in enumerate(self.request.model_outputs)
             for name in port.get_names()
         }
-        last = max(track for track, _ in gives)
-        self._given = [gives[track, 0] for track in range(last)]
-        self._state = [gives[last, frame] for frame in range(len(self._zeros))]
+        last = max(track for track, _ in outputs)
+        self.given = {track: number for (track, _), number in outputs.items() if track < last}
+        self.state = {at: number for at, number in outputs.items() if at[0] == last}
+        # By their numbers, the inputs of a look and those of the state with zeros at first.
+        self._look = {n: track for n, (graph, track, _) in enumerate(inputs) if graph == LOOK}
+        self._state = {
+            n: (self.state[last, frame], _tensor_of_zeros(self.request.model_inputs[n]))
+            for n, (graph, _, frame) in enumerate(inputs)
+            if graph == STATE
+        }
 
-    def run(
-        self, look: Sequence[openvino.Tensor], state: Sequence[openvino.Tensor] | None
-    ) -> tuple[list[openvino.Tensor], list[openvino.Tensor]]:
+    def run(self, look: Outputs, before: Outputs | None) -> Outputs:
         """See GraphRunner.advance."""
-        state = self._zeros if state is None else state
-        for number, (graph, track, frame) in enumerate(self._reads):
-            tensor = state[frame] if graph == STATE else look[track]
-            self.request.set_input_tensor(number, tensor)
-        outputs = _own_outputs(self.request)
+        for number, track in self._look.items():
+            self.request.set_input_tensor(number, look[track])
+        for number, (output, zeros) in self._state.items():
+            self.request.set_input_tensor(number, zeros if before is None else before[output])
+        outputs = self._outputs.renew()
         self.request.infer()
-        return [outputs[n] for n in self._given], [outputs[n] for n in self._state]
+        return outputs
 
 
 def _with_bf16_ports(graph: openvino.Model, name: str) -> openvino.Model:
@@ -271,15 +319,6 @@ def _tensor_of_zeros(port: openvino.ConstOutput) -> openvino.Tensor:
     tensor = openvino.Tensor(port.get_element_type(), port.shape)
     tensor.data[...] = 0
     return tensor
-
-
-def _own_outputs(request: openvino.InferRequest) -> list[openvino.Tensor]:
-    """Lets a request write into tensors of their own, which outlive its next run."""
-    outputs = request.model_outputs
-    tensors = [openvino.Tensor(port.get_element_type(), port.shape) for port in outputs]
-    for number, tensor in enumerate(tensors):
-        request.set_output_tensor(number, tensor)
-    return tensors
 
 
 def _parse(name: str) -> tuple[str, int, int]:

@@ -7,9 +7,10 @@ import numpy as np
 def resize_frame(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """Resizes a camera frame to the network's size: each pixel the mean of the area it covers.
 
-    Where that leaves a whole multiple of the size, the frame is halved first, for OpenCV does that
-    several times as fast as it takes means of larger areas. It rounds halves up, which makes frames
-    brighter by an eighth of a grey value.
+    As long as that leaves a whole multiple of the size, the frame is halved first, for OpenCV does
+    that several times as fast as it takes means of larger areas. It rounds halves up, so every
+    other time the negative is halved: frames get brighter by an eighth of a grey value at most,
+    instead of by as much each time.
 
     Args:
         image: (H, W, 3) uint8, BGR.
@@ -19,12 +20,15 @@ def resize_frame(image: np.ndarray, width: int, height: int) -> np.ndarray:
     Returns:
         (height, width, 3) uint8, RGB.
     """
-    rows, columns = image.shape[:2]
-    if rows % (2 * height) == columns % (2 * width) == 0:
-        half = (columns // 2, rows // 2)
-        image = cv2.resize(image, half, interpolation=cv2.INTER_AREA)
+    negative = False
+    while image.shape[0] % (2 * height) == image.shape[1] % (2 * width) == 0:
+        half = (image.shape[1] // 2, image.shape[0] // 2)
+        image = cv2.bitwise_not(cv2.resize(image, half, interpolation=cv2.INTER_AREA))
+        negative = not negative
     if image.shape[:2] != (height, width):
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    if negative:
+        image = cv2.bitwise_not(image)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 

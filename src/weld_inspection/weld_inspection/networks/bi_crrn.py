@@ -1,7 +1,10 @@
 """What bi-CRRN-E and bi-CRRN-ED share: two directions of time that are merged at the top."""
 
+from functools import partial
+
 import torch
 from torch import nn
+from torch.nn import functional
 
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.cstm import at_once
@@ -12,7 +15,8 @@ from weld_inspection.networks.window_network import WindowNetwork
 class BiCrrn(WindowNetwork):
     """A network whose spatio-temporal part reads a window forwards and backwards.
 
-    The last tracks that its stages add are the top hidden states, forward and backward.
+    The last tracks that its stages add are what `merge_part` makes of the top hidden states with
+    `top`, forward and backward.
     """
 
     finish_reads = slice(-2, None)
@@ -24,13 +28,27 @@ class BiCrrn(WindowNetwork):
 
     def temporal(self, forward: Track, backward: Track) -> Track:
         """See WindowNetwork."""
-        return merge(self.top, forward, backward)
+        return merge(forward, backward)
 
     def _merge(self) -> nn.Conv2d:
         return nn.Conv2d(2 * self.config.channels, self.config.channels, 1, bias=False)
 
 
-def merge(convolution: nn.Conv2d, forward: Track, backward: Track) -> Track:
-    """W_1x1 of both directions' states: (B, C, h, w) for t = 1..T of twice as many."""
-    pairs = zip(forward, backward, strict=True)
-    return at_once(convolution, [torch.cat(pair, 1) for pair in pairs])
+def merge_part(convolution: nn.Conv2d, states: Track, *, backward: bool) -> Track:
+    """One direction's part of W_1x1 [forward ; backward]; `merge` adds both.
+
+    Args:
+        convolution: W_1x1, from 2C to C.
+        states: The direction's, (B, C, h, w) for t = 1..T.
+        backward: Which direction they are of.
+
+    Returns:
+        As many tensors of the same shape.
+    """
+    weight = convolution.weight.chunk(2, dim=1)[backward]
+    return at_once(partial(functional.conv2d, weight=weight), states)
+
+
+def merge(forward: Track, backward: Track) -> Track:
+    """W_1x1 [forward ; backward] of what `merge_part` gave for both, (B, C, h, w) for t = 1..T."""
+    return [torch.add(*pair) for pair in zip(forward, backward, strict=True)]

@@ -5,7 +5,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from weld_inspection.networks.bi_crrn import BiCrrn, merge
+from weld_inspection.networks.bi_crrn import BiCrrn, merge, merge_part
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.segmentation_network import Part, Track
 
@@ -31,14 +31,13 @@ class BiCrrnE(BiCrrn):
         return [layers[0].drive(features) for layers in (self.forward_layers, self.backward_layers)]
 
     def stages(self) -> list[tuple[Part, ...]]:
-        """See SegmentationNetwork: both directions of a layer, then what the next layer reads."""
+        """See SegmentationNetwork: both directions of a layer, layer by layer."""
         stages = [self._directions(0, ((0,), (1,)))]
         count = 2  # tracks of the looks
         for layer in range(1, self.config.layers):
-            below, merged = tuple(range(count, count + 4)), (count + 4, count + 5)
-            stages.append((Part(partial(self._merge_layers, layer - 1), below),))
-            stages.append(self._directions(layer, (merged, merged)))
-            count += 6
+            below = tuple(range(count, count + 4))
+            stages.append(self._directions(layer, (below, below)))
+            count += 4
         return stages
 
     def _directions(self, layer: int, reads: Sequence[tuple[int, ...]]) -> tuple[Part, ...]:
@@ -47,29 +46,30 @@ class BiCrrnE(BiCrrn):
             Part(partial(self._run, layer, backward), reads[backward]) for backward in (False, True)
         )
 
-    def _run(
-        self, layer: int, backward: bool, inputs: Track, cells: Track | None = None
-    ) -> list[Track]:
-        """Runs a layer in one direction: its hidden states and, below the top, its cells.
+    def _run(self, layer: int, backward: bool, *below: Track) -> list[Track]:
+        """Runs a layer in one direction.
 
         Args:
             layer: From 0.
             backward: Its direction.
-            inputs: What the layer reads, (B, C, h, w) each; of the lowest its drives.
-            cells: The merged cells of the layer below.
+            below: What this gave of the layer below, forward and backward; of the lowest layer its
+                drives.
+
+        Returns:
+            What `merge_part` makes of its hidden states and, below the top, of its cells.
         """
         layers = self.backward_layers if backward else self.forward_layers
         attention = self.backward_attention if backward else self.forward_attention
-        drives = layers[layer].drives(inputs) if layer else inputs
+        if layer == 0:
+            (drives,), cells = below, None
+        else:
+            hidden, cell, hidden_back, cell_back = below
+            drives = layers[layer].drives(merge(hidden, hidden_back))
+            cells = merge(cell, cell_back)
         output = layers[layer](drives, cells, backward=backward, add=attention[layer])
-        top = layer == self.config.layers - 1
-        return [output.hidden] if top else [output.hidden, output.cell]
-
-    def _merge_layers(
-        self, layer: int, hidden: Track, cell: Track, hidden_back: Track, cell_back: Track
-    ) -> list[Track]:
-        """Hidden states and cells of both directions of a layer for the one above."""
+        if layer == self.config.layers - 1:
+            return [merge_part(self.top, output.hidden, backward=backward)]
         return [
-            merge(self.merge_hidden[layer], hidden, hidden_back),
-            merge(self.merge_cell[layer], cell, cell_back),
+            merge_part(self.merge_hidden[layer], output.hidden, backward=backward),
+            merge_part(self.merge_cell[layer], output.cell, backward=backward),
         ]

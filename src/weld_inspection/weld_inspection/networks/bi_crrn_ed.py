@@ -1,11 +1,14 @@
 """bi-CRRN-ED, eq. (4) to (7): an ST-Encoder and an ST-Decoder in each direction of time."""
 
+from collections.abc import Callable
+from functools import partial
+
 from torch import Tensor
 
-from weld_inspection.networks.bi_crrn import BiCrrn
+from weld_inspection.networks.bi_crrn import BiCrrn, merge_part
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.encoder_decoder import EncoderDecoder
-from weld_inspection.networks.segmentation_network import Causal, Part
+from weld_inspection.networks.segmentation_network import Causal, Part, Track
 
 
 class BiCrrnEd(BiCrrn):
@@ -36,15 +39,21 @@ class BiCrrnEd(BiCrrn):
     def stages(self) -> list[tuple[Part, ...]]:
         """See SegmentationNetwork: the forward stack is ahead of the other by an encoder.
 
-        The backward decoder then runs alone, on all cores, with `drive_decoder` before it.
+        The backward decoder then runs alone, on all cores.
         """
         looks = 2
         backward = looks + self.forward_stack.encoded_tracks  # number of its first track
         end = backward + self.backward_stack.encoded_tracks
+        decode = partial(self._decode, False, self.forward_stack.decode)
+        decode_backward = partial(self._decode, True, self.backward_stack.drive_and_decode)
         return [
             (
                 Part(self.backward_stack.encode, (1,)),
-                Part(self.forward_stack.decode, tuple(range(looks, backward))),
+                Part(decode, tuple(range(looks, backward))),
             ),
-            (Part(self.backward_stack.drive_and_decode, tuple(range(backward, end))),),
+            (Part(decode_backward, tuple(range(backward, end))),),
         ]
+
+    def _decode(self, backward: bool, decode: Callable[..., Track], *encoded: Track) -> list[Track]:
+        """Runs a direction's decoder, and its part of what goes to the S-Decoder."""
+        return [merge_part(self.top, decode(*encoded), backward=backward)]

@@ -53,8 +53,7 @@ class EncoderDecoder(nn.Module):
         Returns:
             (B, C, h, w) for t = 1..T.
         """
-        (decoded,) = self.decode(*self.run_ahead(drives))
-        return decoded
+        return self.drive_and_decode(*self.encode(drives))
 
     def run_ahead(self, drives: Track) -> list[Track]:
         """Does what does not run back through time: the encoder, and what the decoder reads of it.
@@ -67,7 +66,7 @@ class EncoderDecoder(nn.Module):
             see CSTM, and what else `encode` gives.
         """
         hidden, *others = self.encode(drives)
-        return [self.drive_decoder(hidden), *others]
+        return [self.decoder[0].drives(self._decoder_inputs(hidden)), *others]
 
     def run_frame_ahead(
         self, drive: Tensor, states: Sequence[Tensor] | None
@@ -82,7 +81,7 @@ class EncoderDecoder(nn.Module):
             The frame's tensors of what `run_ahead` gives, and the states after it.
         """
         (hidden, *maps), after = self._encode_frame(drive, states)
-        return [*self.drive_decoder([hidden]), *maps], after
+        return [self.decoder[0].drive(*self._decoder_inputs([hidden])), *maps], after
 
     def encode(self, drives: Track) -> list[Track]:
         """Runs the encoder.
@@ -117,26 +116,20 @@ class EncoderDecoder(nn.Module):
         after = [tensor for output in outputs for tensor in output.recurring]
         return [outputs[-1].state.hidden, *maps], after
 
-    def drive_decoder(self, hidden: Track) -> Track:
-        """Returns what the decoder's lowest layer makes of its input, see CSTM.
+    def _decoder_inputs(self, hidden: Track) -> Track:
+        """What the decoder's lowest layer reads where the encoder's top hidden states are these."""
+        # No constants for zeros: OpenVINO writes results of later steps over one.
+        return [0.0 * frame for frame in hidden] if self.decoder_input == "zeros" else hidden
 
-        Args:
-            hidden: The encoder's top hidden states, (B, C, h, w) each, of any frames.
-        """
-        if self.decoder_input == "zeros":
-            # No constants: OpenVINO writes results of later steps over one.
-            hidden = [0.0 * frame for frame in hidden]
-        return self.decoder[0].drives(hidden)
-
-    def decode(self, drives: Track, *maps_and_states: Track) -> list[Track]:
+    def decode(self, drives: Track, *maps_and_states: Track) -> Track:
         """Runs the decoder.
 
         Args:
-            drives: What `drive_decoder` gave for t = 1..T.
+            drives: What its lowest layer makes of its inputs for t = 1..T, see CSTM.
             maps_and_states: What else `encode` gave.
 
         Returns:
-            Its top hidden states.
+            Its top hidden states, (B, C, h, w) for t = 1..T.
         """
         *maps, states = maps_and_states
         options = [
@@ -147,11 +140,12 @@ class EncoderDecoder(nn.Module):
             }
             for number in range(len(self.decoder))
         ]
-        return [_run_stack(self.decoder, drives, options)[-1].hidden]
+        return _run_stack(self.decoder, drives, options)[-1].hidden
 
-    def drive_and_decode(self, hidden: Track, *maps_and_states: Track) -> list[Track]:
-        """`drive_decoder` and `decode`, of what `encode` gave."""
-        return self.decode(self.drive_decoder(hidden), *maps_and_states)
+    def drive_and_decode(self, hidden: Track, *maps_and_states: Track) -> Track:
+        """`decode` of what `encode` gave."""
+        drives = self.decoder[0].drives(self._decoder_inputs(hidden))
+        return self.decode(drives, *maps_and_states)
 
 
 def _run_stack(

@@ -23,26 +23,28 @@ class GatewiseCSTM(CSTM):
     def __init__(self, layer: CSTM) -> None:
         """Takes over a layer's weights, which are copied."""
         nn.Module.__init__(self)
+        self.from_input_fused = copy.deepcopy(layer.from_input)  # W, b
         self.from_input = nn.ModuleDict(split_gates(layer.from_input))  # W_g, W_i, W_f, W_o
         self.from_hidden = nn.ModuleDict(split_gates(layer.from_hidden))  # U_g, U_i, U_f, U_o
         self.mix_cell, self.mix_lower = layer.mix_cell, layer.mix_lower
         self.peephole = layer.peephole
 
-    def drive(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """See CSTM; (N, C, h, w) for each gate."""
-        return tuple(self.from_input[gate](inputs) for gate in GATES)
+    def drive(self, inputs: Tensor) -> Tensor:
+        """See CSTM; fused, for this is handed to another graph and fewer tensors are so sooner."""
+        return self.from_input_fused(inputs)
 
     def drives(self, inputs: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], ...]:
-        """See CSTM; frame by frame, for putting them together and apart again costs more."""
-        return tuple(self.drive(frame) for frame in inputs)
+        """See CSTM; gate by gate, and frame by frame: to put them together and apart costs more."""
+        return tuple(tuple(self.from_input[gate](frame) for gate in GATES) for frame in inputs)
 
-    def gates(self, drive: tuple[Tensor, ...], state: State | None) -> tuple[Tensor, ...]:
-        """See CSTM."""
+    def gates(self, drive: Tensor | tuple[Tensor, ...], state: State | None) -> tuple[Tensor, ...]:
+        """See CSTM; of what `drive` or `drives` gave."""
+        parts = drive.chunk(len(GATES), dim=1) if isinstance(drive, Tensor) else drive
         if state is None:
-            return drive
+            return parts
         return tuple(
             part + self.from_hidden[gate](state.hidden)
-            for gate, part in zip(GATES, drive, strict=True)
+            for gate, part in zip(GATES, parts, strict=True)
         )
 
 

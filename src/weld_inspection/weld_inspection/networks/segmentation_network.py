@@ -13,9 +13,8 @@ SOUND_AND_DEFECT = 2  # logits for each pixel; the paper's two output channels
 DEFECT_LOGIT = 1  # channel of the logits; 0 is sound
 
 
-# What a network knows of a window's frames: T tensors (B, ...), for frame t = 1..T. Of a gatewise
-# network (see networks.gatewise) what is made of single frames is a tuple of them, one a gate. A
-# state is a track, too, of as many tensors as it has.
+# What a network knows of a window's frames: T tensors (B, ...), for frame t = 1..T. A state is a
+# track, too, of as many tensors as it has.
 Track = Sequence[Tensor]
 
 

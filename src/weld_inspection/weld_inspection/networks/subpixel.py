@@ -2,65 +2,114 @@
 
 A transposed convolution of stride 2 is an ordinary one at the small size that gives the four
 children of each pixel as channels (Shi et al., "Real-Time Single Image and Video Super-Resolution
-Using an
-Efficient Sub-Pixel Convolutional Neural Network", 2016). Libraries have faster kernels for that.
+Using an Efficient Sub-Pixel Convolutional Neural Network", 2016). So is one of children, that gives
+the sixteen grandchildren: nothing is moved before the end.
 """
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
+from weld_inspection.networks.segmentation_network import DEFECT_LOGIT
 from weld_inspection.networks.spatial import SpatialDecoder
 
 STRIDE = 2
 
 
-class SubpixelDecoder(SpatialDecoder):
-    """Computes what the S-Decoder computes that it is made of; not for training."""
+class SubpixelDecoder(nn.Module):
+    """Computes what the S-Decoder computes of defects that it is made of; not for training."""
 
     def __init__(self, decoder: SpatialDecoder) -> None:
-        """Takes over a decoder's weights, which are copied."""
-        nn.Module.__init__(self)
-        self.first = SubpixelConvolution(decoder.first)
-        self.norm = decoder.norm
-        self.second = SubpixelConvolution(decoder.second)
+        """Takes over a decoder's weights, which are copied.
 
-
-class SubpixelConvolution(nn.Module):
-    """A transposed convolution of stride 2 as an ordinary one and a shuffle of its channels."""
-
-    def __init__(self, transposed: nn.ConvTranspose2d) -> None:
-        """Takes over a layer of odd kernel size k and padding k // 2."""
+        Args:
+            decoder: Of convolutions of odd kernel size k and padding k // 2.
+        """
         super().__init__()
-        (size, _), (padding, _) = transposed.kernel_size, transposed.padding
-        radius = (padding + 1) // 2
-        channels = transposed.out_channels
-        self.convolution = nn.Conv2d(
-            transposed.in_channels,
-            channels * STRIDE**2,
-            2 * radius + 1,
-            padding=radius,
-            bias=transposed.bias is not None,
+        first, norm, second = decoder.first, decoder.norm, decoder.second
+        channels = first.out_channels
+        radius = (first.padding[0] + 1) // 2
+        self.first = nn.Conv2d(
+            first.in_channels, STRIDE**2 * channels, 2 * radius + 1, padding=radius
         )
-        # Child (a, b) of a pixel gets from the pixel (dy, dx) away what the transposed convolution
-        # spreads that far: its weight at a + padding - 2 dy, b + padding - 2 dx.
-        weight = torch.zeros(channels, STRIDE, STRIDE, *self.convolution.weight.shape[1:])
-        taps = [
-            (child, offset + radius, child + padding - STRIDE * offset)
-            for child in range(STRIDE)
-            for offset in range(-radius, radius + 1)
-            if 0 <= child + padding - STRIDE * offset < size
-        ]
-        for a, row, from_row in taps:
-            for b, column, from_column in taps:
-                spread = transposed.weight[:, :, from_row, from_column].detach()
-                weight[:, a, b, :, row, column] = spread.T
-        self.convolution.weight = nn.Parameter(weight.flatten(0, 2))
-        if transposed.bias is not None:
-            bias = transposed.bias.detach().repeat_interleave(STRIDE**2)
-            self.convolution.bias = nn.Parameter(bias)
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        shape = (STRIDE, STRIDE, channels, *self.first.weight.shape[1:])
+        weight = torch.zeros(shape)
+        for (a, _, y, from_y), (b, _, x, from_x) in _pairs(first, 1, radius):
+            spread = first.weight[:, :, from_y, from_x].T
+            weight[a, b, :, :, y, x] = scale[:, None] * spread
+        bias = norm.bias - scale * norm.running_mean
+        self.first.weight = nn.Parameter(weight.flatten(0, 2).detach())
+        self.first.bias = nn.Parameter(bias.repeat(STRIDE**2).detach())
 
-    def forward(self, inputs: Tensor, output_size: list[int]) -> Tensor:
-        """Returns (N, K, *output_size) of (N, C, h, w); sizes as of ConvTranspose2d."""
-        height, width = output_size
-        shuffled = nn.functional.pixel_shuffle(self.convolution(inputs), STRIDE)
+        radius = (radius + 1) // 2
+        self.second = nn.Conv2d(STRIDE**2 * channels, STRIDE**4, 2 * radius + 1, padding=radius)
+        shape = (STRIDE**2, STRIDE**2, STRIDE, STRIDE, channels, *self.second.kernel_size)
+        weight = torch.zeros(shape)
+        for (a, child_y, y, from_y), (b, child_x, x, from_x) in _pairs(second, STRIDE, radius):
+            weight[a, b, child_y, child_x, :, y, x] = second.weight[:, DEFECT_LOGIT, from_y, from_x]
+        self.second.weight = nn.Parameter(weight.flatten(2, 4).flatten(0, 1).detach())
+        bias = second.bias[DEFECT_LOGIT].expand(STRIDE**4)
+        self.second.bias = nn.Parameter(bias.detach().clone())
+
+    def forward(self, features: Tensor, size: tuple[int, int]) -> Tensor:
+        """Returns the logit of defects, (N, 1, H, W).
+
+        Args:
+            features: (N, channels, h, w).
+            size: (H, W) of the frames that the features were made of, in pixels.
+        """
+        children = torch.relu(self.first(features))
+        rows, columns = (
+            _inside((length + 1) // STRIDE, small)
+            for length, small in zip(size, features.shape[2:], strict=True)
+        )
+        if not (rows.all() and columns.all()):
+            inside = (rows[:, None, :, None] & columns[None, :, None, :]).flatten(0, 1)
+            channels = self.first.out_channels // STRIDE**2
+            children = children * inside.repeat_interleave(channels, 0).to(features)
+        shuffled = nn.functional.pixel_shuffle(self.second(children), STRIDE**2)
+        height, width = size
         return shuffled[..., :height, :width]
+
+
+def _pairs(transposed: nn.ConvTranspose2d, parts: int, radius: int) -> Iterator[tuple]:
+    """The same of both axes, in all combinations; see _taps."""
+    taps = list(_taps(transposed, parts, radius))
+    return ((row, column) for row in taps for column in taps)
+
+
+def _taps(
+    transposed: nn.ConvTranspose2d, parts: int, radius: int
+) -> Iterator[tuple[int, int, int, int]]:
+    """Tells along one axis what pixels of a small image add to the children of their neighbours.
+
+    Args:
+        transposed: Spreads pixels, each of which is one of `parts` that a small pixel has.
+        parts: 1, or 2 where the pixels are children of the small image's pixels themselves.
+        radius: How far neighbours are off at most.
+
+    Yields:
+        Child of the neighbour, part of the small pixel, where that one lies (from 0 for `radius`
+        before the neighbour), and which of the transposed convolution's weights it is.
+    """
+    (size, _), (padding, _) = transposed.kernel_size, transposed.padding
+    for child in range(STRIDE * parts):
+        of_part, own = divmod(child, STRIDE)
+        for part in range(parts):
+            for offset in range(-radius, radius + 1):
+                # The spreading pixel lies that far from the one whose child this is.
+                distance = parts * offset + part - of_part
+                weight = own + padding - STRIDE * distance
+                if 0 <= weight < size:
+                    yield child, part, offset + radius, weight
+
+
+def _inside(length: int, small: int) -> Tensor:
+    """Whether child (a, y) of a small axis' pixels lies within `length`: bool, (2, small).
+
+    It is (2, 1) where all do.
+    """
+    inside = (torch.arange(STRIDE * small) < length).reshape(small, STRIDE).T
+    return inside[:, :1] if inside.all() else inside
