@@ -14,6 +14,7 @@ from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 
 from weld_inspection.errors import InspectionError
+from weld_inspection.memory import give_back_memory
 from weld_inspection.nodes.node_process import run_node
 
 __all__ = ["InspectionNode", "run_node"]
@@ -21,6 +22,7 @@ __all__ = ["InspectionNode", "run_node"]
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 30.0
 DIAGNOSTICS_PERIOD_S = 1.0
+MEMORY_PERIOD_S = 60.0
 LISTENERS_POLL_S = 0.02
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
@@ -65,6 +67,8 @@ class InspectionNode(LifecycleNode):
         self._kept: set[object] = set()
         self._autostart = self.declare_parameter("autostart", True, AUTOSTART).value
         self._updater = self._create_updater()
+        # Images that had to wait somewhere are gone, but not from the heap.
+        self.create_timer(MEMORY_PERIOD_S, give_back_memory, clock=self._steady)
         self._retry_s = FIRST_RETRY_S
         self._retry_timer = None
         self._waiting_for = ""
