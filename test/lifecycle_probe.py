@@ -1,4 +1,7 @@
-"""The least of an InspectionNode: opens when the file of the variable PROBE_FILE is there."""
+"""The least of an InspectionNode: opens when the file of the variable PROBE_FILE is there.
+
+Where that says "fault", it fails; where it says "burst", it needs 100 MB for a moment as it starts.
+"""
 
 import os
 import sys
@@ -9,8 +12,17 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from std_msgs.msg import String
 
 from weld_inspection.errors import InspectionError
-from weld_inspection.nodes import qos
+from weld_inspection.nodes import inspection_node, qos
 from weld_inspection.nodes.inspection_node import InspectionNode, run_node
+
+BLOCKS, SIZE = 1000, 100_000  # of a burst; small enough for the heap
+SOON = 0.2  # s, instead of a minute
+
+
+def resident_mb() -> float:
+    """Memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 class LifecycleProbe(InspectionNode):
@@ -20,6 +32,7 @@ class LifecycleProbe(InspectionNode):
         """Declares nothing of its own."""
         super().__init__("lifecycle_probe")
         self._starts = 0
+        self._most_mb = 0.0
 
     def open(self) -> None:
         """Creates a publisher and a subscription, then looks for the file."""
@@ -31,12 +44,18 @@ class LifecycleProbe(InspectionNode):
         path = Path(os.environ["PROBE_FILE"])
         if not path.exists():
             raise InspectionError(f"there is no\n{path}")
-        if path.read_text() == "fault":
+        self._file_says = path.read_text()
+        if self._file_says == "fault":
             raise ValueError("a fault of the program's own")
 
     def start(self) -> None:
         """Says so."""
         self._starts += 1
+        if self._file_says == "burst":
+            blocks = [b"x" * SIZE for _ in range(BLOCKS)]
+            self._above_them = b"y" * SIZE  # so that the heap does not shrink by itself
+            self._most_mb = resident_mb()
+            del blocks
         self._publisher.publish(String(data=f"started {self._starts}"))
 
     def stop(self) -> None:
@@ -52,10 +71,13 @@ class LifecycleProbe(InspectionNode):
         status.add("publishers", str(len(list(self.publishers))))
         status.add("subscriptions", str(len(list(self.subscriptions))))
         status.add("starts", str(self._starts))
+        status.add("memory (MB)", f"{resident_mb():.1f}")
+        status.add("most memory (MB)", f"{self._most_mb:.1f}")
 
 
 def main() -> int:
     """Runs the node."""
+    inspection_node.MEMORY_PERIOD_S = SOON
     return run_node(LifecycleProbe, "Probes the base class.\n\ntopics: probe (std_msgs/String)")
 
 

@@ -63,6 +63,19 @@ def test_starts_by_itself_and_says_so(graph, run_probe, file):
     assert process.output.index("stopped") < process.output.index("closed")
 
 
+def test_memory_that_a_burst_needed_is_given_back(graph, run_probe, file):
+    file.write_text("burst")
+    run_probe()
+
+    def given_back():
+        status = graph.diagnostics(NODE)
+        if not status or not float(values(status)["most memory (MB)"]):
+            return False
+        return float(values(status)["memory (MB)"]) < float(values(status)["most memory (MB)"]) - 90
+
+    graph.wait_for(given_back, what="the memory of the burst")
+
+
 def test_what_is_missing_is_told_once_and_found_when_it_comes(graph, run_probe, file):
     process = run_probe()
     status = wait_for_level(graph, DiagnosticStatus.ERROR)

@@ -95,6 +95,10 @@ def test_tables_are_those_of_the_scores(finished):
     assert {"table_2_validation.csv", "table_events_validation.csv"} <= {
         file.name for file in results.iterdir()
     }
+    found = rows(results / "table_kinds_validation.csv")
+    kinds = scores["unet", 0]["evaluations"][0]["kinds"]
+    assert [row["network"] for row in found] == ["U-Net", "bi-CRRN-E"]
+    assert kinds and list(found[0]) == ["network", *kinds]
     readme = (results / "README.md").read_text()
     assert "Table 1" in readme and "table_1" not in readme
     assert f"| {pixels['U-Net']['average precision']} |" in readme

@@ -133,6 +133,11 @@ def _print(title: str, result: "Evaluation") -> None:
             f"  defects  {result.found} of {result.planted} found{off}, "
             f"{result.false_events} false events ({per_minute:.2f} a minute)"
         )
+    for name, kind in result.kinds.items():
+        print(
+            f"  {name:28s} {kind['recall']:.3f} of its {kind['pixels']} pixels, "
+            f"{kind['found']} of {kind['planted']} found"
+        )
 
 
 def _tune(options: argparse.Namespace) -> None:

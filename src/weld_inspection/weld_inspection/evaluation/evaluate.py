@@ -1,7 +1,7 @@
 """Runs a model over clips through the live system's own path, and scores it."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
@@ -16,6 +16,7 @@ from weld_inspection.evaluation.events import (
     score_events,
     visible,
 )
+from weld_inspection.evaluation.kinds import Kinds
 from weld_inspection.inspection.decision import DecisionSettings
 from weld_inspection.inspection.engine import EngineInfo, InferenceEngine
 from weld_inspection.inspection.inspector import (
@@ -27,6 +28,7 @@ from weld_inspection.inspection.inspector import (
 from weld_inspection.inspection.preprocessing import resize_mask
 from weld_inspection.inspection.seam import CarriagePositions, SeamGeometry
 from weld_inspection.stamps import NANOSECONDS
+from weld_inspection.training.clip_metadata import ClipDefect
 from weld_inspection.training.clips import Clip, open_clips
 from weld_inspection.training.metrics import binary_metrics
 
@@ -48,6 +50,8 @@ class Evaluation:
         false_events: Events at no planted defect, in clips that know their defects.
         offset_mm: How far off along the seam the found ones were reported: from the middle of the
             defect to the middle one of its regions' places, in millimetres, in the median.
+        kinds: For each kind of defect its `pixels` and their `recall`, and how many were `planted`
+            and `found`; none where clips know no defects.
     """
 
     pixel: dict[str, float]
@@ -59,6 +63,7 @@ class Evaluation:
     found: int
     false_events: int
     offset_mm: float | None = None
+    kinds: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict:
         """Returns plain values, for JSON."""
@@ -79,6 +84,7 @@ class Tally:
         self._windows = self._planted = self._found = self._false_events = 0
         self._minutes = 0.0
         self._offsets: list[float] = []
+        self._kinds = Kinds()
 
     def add(self, clip: Clip, truth: list[np.ndarray], results: list[WindowResult]) -> None:
         """Adds a clip.
@@ -94,21 +100,27 @@ class Tally:
             length = len(result.frames)
             real = np.stack(truth[first : first + length])
             seen = np.stack([frame.mask for frame in result.frames]) > 0
-            first += length
             self._pixel.update(torch.from_numpy(seen).flatten(), torch.from_numpy(real).flatten())
             self._window.update(
                 torch.tensor([result.defective]),
                 torch.tensor([int(real.sum()) > self._settings.pixel_threshold]),
             )
+            if metadata.positions and metadata.defects:
+                geometry = _geometry(real.shape[-1])
+                for mask, found, frame in zip(real, seen, result.frames, strict=True):
+                    center = frame.seam_position
+                    self._kinds.add_mask(mask, found, metadata.defects, center, geometry)
+            first += length
         self._windows += len(results)
         self._minutes += metadata.frame_count / metadata.frame_rate / 60
         # Photographs have neither; a sound weld has positions, and all its events are false.
         if metadata.positions:
-            score = score_clip(clip, results)
-            self._planted += len(score.found) + len(score.missed)
+            planted, score = score_clip(clip, results)
+            self._planted += len(planted)
             self._found += len(score.found)
             self._false_events += len(score.false)
             self._offsets += score.offsets
+            self._kinds.add_defects(planted, score.found)
 
     def result(self) -> Evaluation:
         """Returns what was added up."""
@@ -122,6 +134,7 @@ class Tally:
             self._found,
             self._false_events,
             round(1000 * median(self._offsets), 2) if self._offsets else None,
+            self._kinds.result(),
         )
 
 
@@ -201,13 +214,14 @@ def inspect_clip(engine: Engine, clip: Clip, settings: DecisionSettings) -> list
     """Runs a clip through the inspector, with the clip's positions as the carriage's."""
     metadata = clip.metadata
     scale = CAMERA_WIDTH / metadata.width
-    geometry = SeamGeometry(metres_per_pixel=SeamGeometry().metres_per_pixel * scale)
     # A smallest region in camera pixels is meant for camera-size frames.
     settings = DecisionSettings(
         settings.threshold, settings.pixel_threshold, round(settings.min_region_area / scale**2)
     )
     carriage = CarriagePositions()
-    inspector = Inspector(engine, settings=settings, geometry=geometry, carriage=carriage)
+    inspector = Inspector(
+        engine, settings=settings, geometry=_geometry(metadata.width), carriage=carriage
+    )
     results = []
     for index, frame in enumerate(clip.frames()):
         stamp_ns = round(index / metadata.frame_rate * NANOSECONDS)
@@ -217,8 +231,12 @@ def inspect_clip(engine: Engine, clip: Clip, settings: DecisionSettings) -> list
     return results
 
 
-def score_clip(clip: Clip, results: list[WindowResult]) -> EventScore:
-    """Scores the events of a clip's windows against the defects that come into view whole."""
+def score_clip(clip: Clip, results: list[WindowResult]) -> tuple[list[ClipDefect], EventScore]:
+    """Scores the events of a clip's windows against the defects that come into view whole.
+
+    Returns:
+        Those defects, and the score.
+    """
     defects, positions = clip.metadata.defects, clip.metadata.positions
     events = find_events(
         WindowFinding(
@@ -228,7 +246,14 @@ def score_clip(clip: Clip, results: list[WindowResult]) -> EventScore:
         )
         for result in results
     )
-    return score_events(events, visible(defects, min(positions), max(positions)), defects)
+    planted = visible(defects, min(positions), max(positions))
+    return planted, score_events(events, planted, defects)
+
+
+def _geometry(width: int) -> SeamGeometry:
+    """Of an image so many pixels wide that shows what the camera's does."""
+    usual = SeamGeometry()
+    return replace(usual, metres_per_pixel=usual.metres_per_pixel * CAMERA_WIDTH / width)
 
 
 def _values(metrics) -> dict[str, float]:
