@@ -20,7 +20,7 @@ live() {
 ros2 run weld_inspection make_dataset preset tiny --out "${clips}/tiny"
 benchmark train --rounds 3 --batch-size 2 --data "${clips}/tiny/train"
 benchmark engine
-benchmark growth --windows 3
+benchmark growth --windows 5
 benchmark offline
 live live_bi_crrn_ed_attn --seconds "$1" --model bi_crrn_ed_attn
 live live --seconds 110 --model bi_crrn_e
