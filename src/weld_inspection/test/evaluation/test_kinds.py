@@ -40,9 +40,29 @@ def test_a_patch_is_of_the_defect_at_its_place():
 def test_where_defects_overlap_a_patch_is_of_the_one_whose_middle_is_nearer():
     kinds = Kinds()
     patches = mask((slice(0, 2), slice(20, 40)), (slice(5, 8), slice(31, 34)))
-    add(kinds, patches, mask((slice(0, 2), slice(20, 40))), PORE, UNDERCUT)
-    assert kinds.result()["undercut"] == {"pixels": 40, "recall": 1.0, "planted": 0, "found": 0}
-    assert kinds.result()["surface pore"]["recall"] == 0.0
+    add(kinds, patches, mask((slice(0, 2), slice(20, 40))), UNDERCUT, PORE)
+    assert kinds.result() == {
+        "undercut": {"pixels": 40, "recall": 1.0, "planted": 0, "found": 0},
+        "surface pore": {"pixels": 9, "recall": 0.0, "planted": 0, "found": 0},
+    }
+
+
+def test_a_patch_within_a_long_defect_is_not_of_a_near_neighbour():
+    kinds = Kinds()
+    gap = ClipDefect("602", "spatter", 0.997, 0.999)  # columns 17 to 19, before the undercut
+    add(kinds, mask((slice(0, 2), slice(20, 23))), mask(), gap, UNDERCUT)
+    assert list(kinds.result()) == ["undercut"]
+
+
+def test_a_kind_without_pixels_is_told_too():
+    kinds = Kinds()
+    kinds.add_defects([PORE], [])
+    assert kinds.result()["surface pore"] == {
+        "pixels": 0,
+        "recall": None,
+        "planted": 1,
+        "found": 0,
+    }
 
 
 def test_what_the_images_edge_cuts_is_of_the_nearest():

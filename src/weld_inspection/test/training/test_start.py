@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from weld_inspection.errors import InspectionError
+from weld_inspection.networks.bi_crrn import merge, merge_part
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.weights import save_model
@@ -68,7 +69,13 @@ def test_encoders_of_an_e_read_their_own_direction_as_the_e_does(model, half):
         for merges in (source.merge_hidden, source.merge_cell):
             merges[0].weight[:, slice(4, 8) if half == 0 else slice(4)] = 0.0
         lowest = layers[0](source.look(FRAMES[0])[half].split(1), **direction)
-        inputs, cells = source._merge_layers(0, *2 * (lowest.hidden, lowest.cell))
+        inputs, cells = (
+            merge(*(merge_part(merges[0], track, backward=backward) for backward in (False, True)))
+            for merges, track in (
+                (source.merge_hidden, lowest.hidden),
+                (source.merge_cell, lowest.cell),
+            )
+        )
         wanted = layers[1](layers[1].drives(inputs), cells, **direction)
         own = encoder[0](target.look(FRAMES[0])[half].split(1), **direction)
         got = encoder[1](encoder[1].drives(own.hidden), own.cell, **direction)

@@ -134,8 +134,9 @@ def _print(title: str, result: "Evaluation") -> None:
             f"{result.false_events} false events ({per_minute:.2f} a minute)"
         )
     for name, kind in result.kinds.items():
+        recall = "-" if kind["recall"] is None else f"{kind['recall']:.3f}"
         print(
-            f"  {name:28s} {kind['recall']:.3f} of its {kind['pixels']} pixels, "
+            f"  {name:28s} {recall} of its {kind['pixels']} pixels, "
             f"{kind['found']} of {kind['planted']} found"
         )
 

@@ -63,7 +63,7 @@ class Evaluation:
     found: int
     false_events: int
     offset_mm: float | None = None
-    kinds: dict[str, dict[str, float]] = field(default_factory=dict)
+    kinds: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
     def to_dict(self) -> dict:
         """Returns plain values, for JSON."""

@@ -29,7 +29,8 @@ class Kinds:
         """Adds a frame's pixels.
 
         Each patch of the true mask is of the defect that is nearest to its middle along the seam;
-        where several defects reach over it, of the one whose own middle is.
+        where that lies within several defects, of the one whose own middle is nearest. Defects that
+        touch are one patch, and count as one kind.
 
         Args:
             truth: (H, W) bool.
@@ -56,16 +57,22 @@ class Kinds:
         self._planted.update(defect.name for defect in planted)
         self._found.update(planted[index].name for index in found)
 
-    def result(self) -> dict[str, dict[str, float]]:
-        """Returns pixels, their recall, defects planted and found, by kind, most pixels first."""
+    def result(self) -> dict[str, dict[str, float | None]]:
+        """Returns pixels, their recall, defects planted and found, by kind, most pixels first.
+
+        The recall of no pixels is None.
+        """
+        names = [name for name, _ in self._pixels.most_common()]
+        names += [name for name in self._planted if name not in self._pixels]
+        return {name: self._of(name) for name in names}
+
+    def _of(self, name: str) -> dict[str, float | None]:
+        pixels = self._pixels[name]
         return {
-            name: {
-                "pixels": pixels,
-                "recall": round(self._found_pixels[name] / pixels, 4),
-                "planted": self._planted[name],
-                "found": self._found[name],
-            }
-            for name, pixels in self._pixels.most_common()
+            "pixels": pixels,
+            "recall": round(self._found_pixels[name] / pixels, 4) if pixels else None,
+            "planted": self._planted[name],
+            "found": self._found[name],
         }
 
 

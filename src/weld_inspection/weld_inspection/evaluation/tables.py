@@ -145,7 +145,7 @@ def _kind_columns(scores: Iterable[Score]) -> list[Column]:
     return [Column(name, partial(_recall_of, name), 2) for name in names]
 
 
-def _kinds(score: Score) -> dict[str, dict[str, float]]:
+def _kinds(score: Score) -> dict[str, dict[str, float | None]]:
     """By name, at the paper's threshold; none in scores of an earlier version."""
     return score["evaluations"][0].get("kinds", {})
 

@@ -37,8 +37,8 @@ def part_name(stage: int, part: int) -> str:
 def port_name(graph: str, track: int, frame: int) -> str:
     """Returns the name of a port by which a graph gives a frame of a track, or another reads it.
 
-    LOOK gives but one frame, and so does STEP, whose last track is the state. In STEP's names for
-    what it reads, every frame is 0.
+    What LOOK and STEP give is of frame 0, and so is the look that STEP reads. STEP's last track is
+    the state; in it, as in the one that it reads, a tensor's number stands for the frame.
     """
     return f"{graph}/{track}/{frame}"
 
@@ -139,8 +139,8 @@ class Read(NamedTuple):
     Attributes:
         request: That runs the graph.
         number: Of its input.
-        graph: LOOK, STEP, or STATE for what STEP left behind at the last frame.
-        frame: Of the window.
+        graph: LOOK or STEP.
+        frame: Index in the window; -1, the last one, for the state.
         output: Number of LOOK's or STEP's output.
     """
 
@@ -215,7 +215,7 @@ class GraphRunner:
 
     def judge(self, looks: Sequence[Outputs], given: Sequence[Outputs | None]) -> np.ndarray:
         """What T frames came to, to (T, H, W) float32."""
-        outputs = {LOOK: looks, STEP: given, STATE: given[-1:]}
+        outputs = {LOOK: looks, STEP: given}
         for read in self._reads:
             read.request.set_input_tensor(read.number, outputs[read.graph][read.frame][read.output])
         for requests in self._stages:
@@ -245,7 +245,7 @@ class GraphRunner:
                 if graph == LOOK:
                     self._reads.append(Read(request, number, LOOK, frame, track))
                 elif graph == STEP and (output := self._step.state.get((track, frame))) is not None:
-                    self._reads.append(Read(request, number, STATE, 0, output))
+                    self._reads.append(Read(request, number, STEP, -1, output))
                 elif graph == STEP:
                     output = self._step.given[track]
                     self._reads.append(Read(request, number, STEP, frame, output))

@@ -91,8 +91,9 @@ def _taps(
         radius: How far neighbours are off at most.
 
     Yields:
-        Child of the neighbour, part of the small pixel, where that one lies (from 0 for `radius`
-        before the neighbour), and which of the transposed convolution's weights it is.
+        Child of the neighbour, or grandchild where there are 2 parts; part of the small pixel;
+        where that one lies, from 0 for `radius` before the neighbour; and which of the transposed
+        convolution's weights it is.
     """
     (size, _), (padding, _) = transposed.kernel_size, transposed.padding
     for child in range(STRIDE * parts):
