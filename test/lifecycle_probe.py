@@ -14,15 +14,9 @@ from std_msgs.msg import String
 from weld_inspection.errors import InspectionError
 from weld_inspection.nodes import inspection_node, qos
 from weld_inspection.nodes.inspection_node import InspectionNode, run_node
+from weld_inspection.testing.memory import need_a_burst, resident_bytes
 
-BLOCKS, SIZE = 1000, 100_000  # of a burst; small enough for the heap
 SOON = 0.2  # s, instead of a minute
-
-
-def resident_mb() -> float:
-    """Memory of this process."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 class LifecycleProbe(InspectionNode):
@@ -32,7 +26,7 @@ class LifecycleProbe(InspectionNode):
         """Declares nothing of its own."""
         super().__init__("lifecycle_probe")
         self._starts = 0
-        self._most_mb = 0.0
+        self._most = 0
 
     def open(self) -> None:
         """Creates a publisher and a subscription, then looks for the file."""
@@ -52,10 +46,7 @@ class LifecycleProbe(InspectionNode):
         """Says so."""
         self._starts += 1
         if self._file_says == "burst":
-            blocks = [b"x" * SIZE for _ in range(BLOCKS)]
-            self._above_them = b"y" * SIZE  # so that the heap does not shrink by itself
-            self._most_mb = resident_mb()
-            del blocks
+            self._most, self._held = need_a_burst()
         self._publisher.publish(String(data=f"started {self._starts}"))
 
     def stop(self) -> None:
@@ -71,8 +62,8 @@ class LifecycleProbe(InspectionNode):
         status.add("publishers", str(len(list(self.publishers))))
         status.add("subscriptions", str(len(list(self.subscriptions))))
         status.add("starts", str(self._starts))
-        status.add("memory (MB)", f"{resident_mb():.1f}")
-        status.add("most memory (MB)", f"{self._most_mb:.1f}")
+        status.add("memory (MB)", f"{resident_bytes() / 1e6:.1f}")
+        status.add("most memory (MB)", f"{self._most / 1e6:.1f}")
 
 
 def main() -> int:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from weld_inspection.evaluation.kinds import Kinds
+from weld_inspection.evaluation.kinds import Kinds, find_patches
 from weld_inspection.inspection.seam import SeamGeometry
 from weld_inspection.training.clip_metadata import ClipDefect
 
@@ -21,7 +21,7 @@ def mask(*patches: tuple[slice, slice]) -> np.ndarray:
 
 
 def add(kinds: Kinds, truth: np.ndarray, found: np.ndarray, *defects: ClipDefect) -> None:
-    kinds.add_mask(truth, found, defects, CENTER, GEOMETRY)
+    kinds.add_mask(find_patches(truth, defects, CENTER, GEOMETRY), found)
 
 
 def test_a_patch_is_of_the_defect_at_its_place():

@@ -16,7 +16,7 @@ from weld_inspection.evaluation.events import (
     score_events,
     visible,
 )
-from weld_inspection.evaluation.kinds import Kinds
+from weld_inspection.evaluation.kinds import Kinds, Patches, find_patches
 from weld_inspection.inspection.decision import DecisionSettings
 from weld_inspection.inspection.engine import EngineInfo, InferenceEngine
 from weld_inspection.inspection.inspector import (
@@ -86,12 +86,19 @@ class Tally:
         self._offsets: list[float] = []
         self._kinds = Kinds()
 
-    def add(self, clip: Clip, truth: list[np.ndarray], results: list[WindowResult]) -> None:
+    def add(
+        self,
+        clip: Clip,
+        truth: list[np.ndarray],
+        patches: list[Patches],
+        results: list[WindowResult],
+    ) -> None:
         """Adds a clip.
 
         Args:
             clip: The clip.
             truth: Its masks at the network's size, (H, W) bool each.
+            patches: Of each mask; none where the clip does not know its defects.
             results: Of all its windows, as `inspect_clip` gives them.
         """
         metadata = clip.metadata
@@ -105,11 +112,9 @@ class Tally:
                 torch.tensor([result.defective]),
                 torch.tensor([int(real.sum()) > self._settings.pixel_threshold]),
             )
-            if metadata.positions and metadata.defects:
-                geometry = _geometry(real.shape[-1])
-                for mask, found, frame in zip(real, seen, result.frames, strict=True):
-                    center = frame.seam_position
-                    self._kinds.add_mask(mask, found, metadata.defects, center, geometry)
+            if patches:
+                for of_frame, found in zip(patches[first : first + length], seen, strict=True):
+                    self._kinds.add_mask(of_frame, found)
             first += length
         self._windows += len(results)
         self._minutes += metadata.frame_count / metadata.frame_rate / 60
@@ -169,9 +174,10 @@ def evaluate(
         truth = [
             resize_mask(mask, engine.info.width, engine.info.height) > 0 for mask in clip.masks()
         ]
+        patches = _patches(clip, truth)
         for setting, tally in zip(settings, tallies, strict=True):
             remembering.rewind()
-            tally.add(clip, truth, inspect_clip(remembering, clip, setting))
+            tally.add(clip, truth, patches, inspect_clip(remembering, clip, setting))
         if curves is not None:
             curves.add(truth, remembering.answers)
     return [tally.result() for tally in tallies]
@@ -248,6 +254,18 @@ def score_clip(clip: Clip, results: list[WindowResult]) -> tuple[list[ClipDefect
     )
     planted = visible(defects, min(positions), max(positions))
     return planted, score_events(events, planted, defects)
+
+
+def _patches(clip: Clip, truth: list[np.ndarray]) -> list[Patches]:
+    """The patches of a clip's masks; none where it does not know its defects."""
+    defects, positions = clip.metadata.defects, clip.metadata.positions
+    if not (defects and positions):
+        return []
+    geometry = _geometry(truth[0].shape[1])
+    return [
+        find_patches(mask, defects, center, geometry)
+        for mask, center in zip(truth, positions, strict=True)
+    ]
 
 
 def _geometry(width: int) -> SeamGeometry:

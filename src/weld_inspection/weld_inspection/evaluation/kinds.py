@@ -2,12 +2,48 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from weld_inspection.inspection.seam import SeamGeometry
 from weld_inspection.training.clip_metadata import ClipDefect
+
+
+class Patches(NamedTuple):
+    """The connected patches of a true mask.
+
+    Attributes:
+        labels: (H, W) int32, the number of each pixel's patch, from 1; 0 where it is sound.
+        kinds: Names of their kinds of defect, patch 1 first.
+    """
+
+    labels: np.ndarray
+    kinds: list[str]
+
+
+def find_patches(
+    truth: np.ndarray, defects: Sequence[ClipDefect], center: float, geometry: SeamGeometry
+) -> Patches:
+    """Tells what kind of defect each patch of a true mask is of.
+
+    It is of the defect that is nearest to its middle along the seam; where that lies within several
+    defects, of the one whose own middle is nearest. Defects that touch are one patch, and count as
+    one kind.
+
+    Args:
+        truth: (H, W) bool.
+        defects: Of the frame's clip, at least one.
+        center: Place of the image's centre along the seam, m.
+        geometry: Of an image W pixels wide.
+    """
+    _, labels, _, middles = cv2.connectedComponentsWithStats(truth.astype(np.uint8))
+    places = [geometry.position(center, column, truth.shape[1]) for column, _ in middles[1:]]
+    return Patches(
+        labels, [min(defects, key=partial(_distance, place=place)).name for place in places]
+    )
 
 
 class Kinds:
@@ -18,34 +54,20 @@ class Kinds:
         self._pixels, self._found_pixels = Counter(), Counter()
         self._planted, self._found = Counter(), Counter()
 
-    def add_mask(
-        self,
-        truth: np.ndarray,
-        found: np.ndarray,
-        defects: Sequence[ClipDefect],
-        center: float,
-        geometry: SeamGeometry,
-    ) -> None:
+    def add_mask(self, patches: Patches, found: np.ndarray) -> None:
         """Adds a frame's pixels.
 
-        Each patch of the true mask is of the defect that is nearest to its middle along the seam;
-        where that lies within several defects, of the one whose own middle is nearest. Defects that
-        touch are one patch, and count as one kind.
-
         Args:
-            truth: (H, W) bool.
+            patches: Of its true mask.
             found: (H, W) bool.
-            defects: Of the frame's clip, at least one.
-            center: Place of the image's centre along the seam, m.
-            geometry: Of an image W pixels wide.
         """
-        count, labels, _, middles = cv2.connectedComponentsWithStats(truth.astype(np.uint8))
-        for label in range(1, count):
-            place = geometry.position(center, middles[label][0], truth.shape[1])
-            name = min(defects, key=lambda defect: _distance(defect, place)).name
-            patch = labels == label
-            self._pixels[name] += int(patch.sum())
-            self._found_pixels[name] += int((patch & found).sum())
+        for labels, counts in (
+            (patches.labels.ravel(), self._pixels),
+            (patches.labels[found], self._found_pixels),
+        ):
+            pixels = np.bincount(labels, minlength=len(patches.kinds) + 1)[1:]
+            for name, number in zip(patches.kinds, pixels.tolist(), strict=True):
+                counts[name] += number
 
     def add_defects(self, planted: Sequence[ClipDefect], found: Sequence[int]) -> None:
         """Adds defects.

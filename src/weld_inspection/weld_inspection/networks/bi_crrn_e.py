@@ -49,6 +49,8 @@ class BiCrrnE(BiCrrn):
     def _run(self, layer: int, backward: bool, *below: Track) -> list[Track]:
         """Runs a layer in one direction.
 
+        Each direction adds up for itself what both read: that is less than a stage before theirs.
+
         Args:
             layer: From 0.
             backward: Its direction.
