@@ -30,10 +30,11 @@ from weld_inspection.inspection.openvino_graphs import (
 )
 from weld_inspection.inspection.preprocessing import resize_frame
 from weld_inspection.inspection.torch_backend import TorchBackend, normalise
+from weld_inspection.networks.cstm import AttentionMap
 from weld_inspection.networks.gatewise import gatewise, replace_layers
 from weld_inspection.networks.segmentation_network import SegmentationNetwork, Track
 from weld_inspection.networks.spatial import SpatialDecoder
-from weld_inspection.networks.subpixel import SubpixelDecoder
+from weld_inspection.networks.subpixel import SubpixelAttention, SubpixelDecoder
 from weld_inspection.networks.weights import Model, file_hash, load_model
 from weld_inspection.simulation.weld import SimulatedWeld
 
@@ -42,14 +43,14 @@ Graphs = dict[str, openvino.Model]
 TRIED_WINDOWS = 2
 LARGEST_DIFFERENCE = 1e-3  # of a probability, in fp32
 # One more whenever the files' layout changes, or what they compute of the same weights.
-FORMAT = "9"
+FORMAT = "10"
 KINDS = ("float", "int8")
 MADE_OF = ("weld_inspection", "weights")  # where a file says which weights it was made of
 AGREEMENT = ("weld_inspection", "agreement")  # and how its int8 masks agree with fp32's
 # The convolutions that are computed in int8, by their modules: the gates', which are nearly all of
 # the work, the S-Encoder's second one and the S-Decoder's first. The others are small, or decide
 # how much is left of a pixel's 8 bits (the first of all) or what the mask is (the last).
-GATE_MODULES = ("from_input", "from_input_fused", "from_hidden")
+GATE_MODULES = ("from_input", "from_hidden")
 INT8_MODULES = (*GATE_MODULES, "spatial_encoder.layers.3", "spatial_decoder.first")
 # What int8 ranges are taken from: welds that nothing is trained on or judged by.
 CALIBRATION_WINDOWS = 12
@@ -161,6 +162,7 @@ class PartOfNetwork(nn.Module):
 
 def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
     network = replace_layers(gatewise(model.network), SpatialDecoder, SubpixelDecoder)
+    network = replace_layers(network, AttentionMap, SubpixelAttention)
     network.eval().requires_grad_(False)
     config = model.config
     graphs = _graphs(network)

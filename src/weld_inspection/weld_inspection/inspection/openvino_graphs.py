@@ -218,11 +218,12 @@ class GraphRunner:
         outputs = {LOOK: looks, STEP: given}
         for read in self._reads:
             read.request.set_input_tensor(read.number, outputs[read.graph][read.frame][read.output])
-        for requests in self._stages:
-            for request in requests:
-                request.start_async()
-            for request in requests:
-                request.wait()
+        for *others, request in self._stages:
+            for other in others:
+                other.start_async()
+            request.infer()  # in this thread, instead of waiting in it
+            for other in others:
+                other.wait()
         return self._requests[FINISH].get_output_tensor().data.copy()
 
     def read_by(self, name: str) -> list[np.ndarray]:

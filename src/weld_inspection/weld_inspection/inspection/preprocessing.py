@@ -23,12 +23,13 @@ def resize_frame(image: np.ndarray, width: int, height: int) -> np.ndarray:
     negative = False
     while image.shape[0] % (2 * height) == image.shape[1] % (2 * width) == 0:
         half = (image.shape[1] // 2, image.shape[0] // 2)
-        image = cv2.bitwise_not(cv2.resize(image, half, interpolation=cv2.INTER_AREA))
+        image = cv2.resize(image, half, interpolation=cv2.INTER_AREA)
+        cv2.bitwise_not(image, dst=image)  # into fresh memory it would take longer than halving
         negative = not negative
     if image.shape[:2] != (height, width):
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     if negative:
-        image = cv2.bitwise_not(image)
+        cv2.bitwise_not(image, dst=image)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 

@@ -165,6 +165,21 @@ class CSTM(nn.Module):
         """
         return at_once(self.drive, inputs)
 
+    def mix_lower_cells(self, cells: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Does the second half of W_1x1.
+
+        Args:
+            cells: C_t^{l-1} for any t, (B, C, h, w) each.
+
+        Returns:
+            As many tensors of the same shape, for `encode`.
+        """
+        return at_once(self.mix_lower, cells)
+
+    def begin(self, state: State | None) -> State | None:
+        """Takes a state that comes from elsewhere, for `encode`."""
+        return state
+
     def forward(
         self,
         drives: Sequence[Tensor],
@@ -193,8 +208,8 @@ class CSTM(nn.Module):
         steps = len(drives)
         lower: tuple[Tensor | None, ...] = (None,) * steps
         if self.mix_lower is not None:
-            lower = at_once(self.mix_lower, lower_cells)
-        state = start
+            lower = self.mix_lower_cells(lower_cells)
+        state = self.begin(start)
         outputs: dict[int, FrameOutput] = {}
         for t in reversed(range(steps)) if backward else range(steps):
             output = outputs[t] = self.encode(drives[t], lower[t], state, add)

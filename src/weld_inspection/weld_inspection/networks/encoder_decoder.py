@@ -109,8 +109,9 @@ class EncoderDecoder(nn.Module):
             if outputs:
                 below = outputs[-1].state
                 (drive,) = layer.drives([below.hidden])
-                lower = None if layer.mix_lower is None else layer.mix_lower(below.cell)
-            before = None if states is None else _state(states, number)
+                if layer.mix_lower is not None:
+                    (lower,) = layer.mix_lower_cells([below.cell])
+            before = layer.begin(None if states is None else _state(states, number))
             outputs.append(layer.encode(drive, lower, before, attention))
         maps = [attended for output in outputs for attended in output.maps]
         after = [tensor for output in outputs for tensor in output.recurring]

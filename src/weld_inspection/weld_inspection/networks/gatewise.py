@@ -3,13 +3,21 @@
 Fused gates are one large convolution, which is what training likes. A library that compiles the
 graph ahead would rather have four: what follows a gate is then computed with its convolution, and
 nothing has to be taken apart.
+
+Such libraries convolve tensors whose channels lie side by side, but graphs hand tensors over as
+they are written, channels apart. So the drive, the largest of them, is handed over with the channels
+last. And OpenVINO computes elementwise operations in the layout in which most of their inputs are:
+where neither of a step's drive and cell is a convolution's, all would be laid out anew, and so would
+each later step. There they go through a convolution that leaves them as they are.
 """
 
 import copy
 from collections.abc import Sequence
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from weld_inspection.networks.cstm import CSTM, State
 
@@ -23,29 +31,46 @@ class GatewiseCSTM(CSTM):
     def __init__(self, layer: CSTM) -> None:
         """Takes over a layer's weights, which are copied."""
         nn.Module.__init__(self)
-        self.from_input_fused = copy.deepcopy(layer.from_input)  # W, b
         self.from_input = nn.ModuleDict(split_gates(layer.from_input))  # W_g, W_i, W_f, W_o
         self.from_hidden = nn.ModuleDict(split_gates(layer.from_hidden))  # U_g, U_i, U_f, U_o
         self.mix_cell, self.mix_lower = layer.mix_cell, layer.mix_lower
         self.peephole = layer.peephole
+        channels = layer.from_hidden.in_channels
+        self.register_buffer("ones", torch.ones(channels, 1, 1, 1), persistent=False)
 
     def drive(self, inputs: Tensor) -> Tensor:
-        """See CSTM; fused, for this is handed to another graph and fewer tensors are so sooner."""
-        return self.from_input_fused(inputs)
+        """See CSTM; (4N, h, w, C) for another graph, gate by gate."""
+        return torch.cat([self.from_input[gate](inputs) for gate in GATES]).permute(0, 2, 3, 1)
 
     def drives(self, inputs: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], ...]:
         """See CSTM; gate by gate, and frame by frame: to put them together and apart costs more."""
         return tuple(tuple(self.from_input[gate](frame) for gate in GATES) for frame in inputs)
 
+    def mix_lower_cells(self, cells: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """See CSTM; frame by frame, too."""
+        return tuple(self.mix_lower(cell) for cell in cells)
+
+    def begin(self, state: State | None) -> State | None:
+        """See CSTM; of a convolution."""
+        return None if state is None else State(state.hidden, self._convolved(state.cell))
+
     def gates(self, drive: Tensor | tuple[Tensor, ...], state: State | None) -> tuple[Tensor, ...]:
         """See CSTM; of what `drive` or `drives` gave."""
-        parts = drive.chunk(len(GATES), dim=1) if isinstance(drive, Tensor) else drive
+        parts = drive
+        if isinstance(drive, Tensor):
+            parts = tuple(part.permute(0, 3, 1, 2) for part in drive.chunk(len(GATES)))
+            if state is None:
+                return tuple(self._convolved(part) for part in parts)
         if state is None:
             return parts
         return tuple(
             part + self.from_hidden[gate](state.hidden)
             for gate, part in zip(GATES, parts, strict=True)
         )
+
+    def _convolved(self, tensor: Tensor) -> Tensor:
+        """The same tensor, as what a convolution gives."""
+        return functional.conv2d(tensor, self.ones, groups=len(self.ones))
 
 
 def gatewise(network: Network) -> Network:

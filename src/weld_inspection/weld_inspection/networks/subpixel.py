@@ -1,4 +1,4 @@
-"""S-Decoder with sub-pixel convolutions: the form that inference libraries compute fastest.
+"""Layers as sub-pixel convolutions: the form of them that inference libraries compute fastest.
 
 A transposed convolution of stride 2 is an ordinary one at the small size that gives the four
 children of each pixel as channels (Shi et al., "Real-Time Single Image and Video Super-Resolution
@@ -10,11 +10,14 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from weld_inspection.networks.cstm import AttentionMap
 from weld_inspection.networks.segmentation_network import DEFECT_LOGIT
 from weld_inspection.networks.spatial import SpatialDecoder
 
 STRIDE = 2
+BLOCK = 4
 
 
 class SubpixelDecoder(nn.Module):
@@ -68,10 +71,45 @@ class SubpixelDecoder(nn.Module):
         if not (rows.all() and columns.all()):
             inside = (rows[:, None, :, None] & columns[None, :, None, :]).flatten(0, 1)
             channels = self.first.out_channels // STRIDE**2
-            children = children * inside.repeat_interleave(channels, 0).to(features)
-        shuffled = nn.functional.pixel_shuffle(self.second(children), STRIDE**2)
+            # As many axes as the children have, or OpenVINO would lay those out anew for it.
+            children = children * inside.repeat_interleave(channels, 0).to(features).unsqueeze(0)
+        shuffled = functional.pixel_shuffle(self.second(children), STRIDE**2)
         height, width = size
         return shuffled[..., :height, :width]
+
+
+class SubpixelAttention(nn.Module):
+    """Computes the map of an AttentionMap that it is made of; not for training.
+
+    One channel leaves most of a vector register empty, so this gives the pixels of a block of
+    BLOCK x BLOCK as channels, by a convolution with that stride.
+    """
+
+    def __init__(self, attention: AttentionMap) -> None:
+        """Takes over a map's weights, which are copied.
+
+        Args:
+            attention: Of a convolution of odd kernel size k and padding k // 2.
+        """
+        super().__init__()
+        one = attention.convolution
+        size, _ = one.kernel_size
+        self.radius = size // 2
+        weight = torch.zeros(BLOCK, BLOCK, one.in_channels, *(2 * [size + BLOCK - 1]))
+        for y in range(BLOCK):
+            for x in range(BLOCK):
+                weight[y, x, :, y : y + size, x : x + size] = one.weight[0]
+        self.blocks = nn.Conv2d(one.in_channels, BLOCK**2, size + BLOCK - 1, BLOCK)
+        self.blocks.weight = nn.Parameter(weight.flatten(0, 1).detach())
+        self.blocks.bias = nn.Parameter(one.bias.detach().repeat(BLOCK**2))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """See AttentionMap."""
+        height, width = hidden.shape[2:]
+        before = self.radius
+        below, right = (before + -length % BLOCK for length in (height, width))
+        blocks = self.blocks(functional.pad(hidden, (before, right, before, below)))
+        return torch.tanh(functional.pixel_shuffle(blocks, BLOCK)[..., :height, :width])
 
 
 def _pairs(transposed: nn.ConvTranspose2d, parts: int, radius: int) -> Iterator[tuple]:
