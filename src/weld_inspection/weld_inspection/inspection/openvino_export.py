@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.openvino_graphs import (
     FINISH,
+    FIRST_STEP,
     FP32,
     LOOK,
     STATE,
@@ -43,7 +44,7 @@ Graphs = dict[str, openvino.Model]
 TRIED_WINDOWS = 2
 LARGEST_DIFFERENCE = 1e-3  # of a probability, in fp32
 # One more whenever the files' layout changes, or what they compute of the same weights.
-FORMAT = "10"
+FORMAT = "11"
 KINDS = ("float", "int8")
 MADE_OF = ("weld_inspection", "weights")  # where a file says which weights it was made of
 AGREEMENT = ("weld_inspection", "agreement")  # and how its int8 masks agree with fp32's
@@ -221,14 +222,17 @@ def _graphs(network: SegmentationNetwork) -> Graphs:
     ]
     if (causal := network.causal()) is not None:
         read = [NamedTrack.numbered(LOOK, n, [seen[n]]) for n in causal.reads]
-        _, state = causal.step(*(seen[n] for n in causal.reads), None)
-        read.append(NamedTrack(state, [port_name(STATE, 0, n) for n in range(len(state))]))
 
-        def step(*tracks: Track) -> list[Track]:
+        def first_step(*frame: Track) -> list[Track]:
+            return step(*frame, None)
+
+        def step(*tracks: Track | None) -> list[Track]:
             *frame, state = tracks
             given, state = causal.step(*(tensor for (tensor,) in frame), state)
             return [*([tensor] for tensor in given), state]
 
+        graphs[FIRST_STEP], (*_, (state, _)) = _convert_part(network, FIRST_STEP, first_step, read)
+        read.append(NamedTrack(state, [port_name(STATE, 0, n) for n in range(len(state))]))
         graphs[STEP], (*given, state) = _convert_part(network, STEP, step, read)
         for number, ((example,), _) in enumerate(given):
             tracks.append(NamedTrack.numbered(STEP, number, [example] * config.window))
@@ -342,13 +346,14 @@ def _samples(graphs: Graphs, runner: GraphRunner, windows: Sequence[np.ndarray])
         for name in names:
             samples[name].append(runner.read_by(name))
 
-    of_frames = samples.keys() & {LOOK, STEP}
+    of_frames = {LOOK, FIRST_STEP, STEP}
     for window in windows:
         looks, given = [], []
         for frame in window:
             looks.append(runner.look(frame))
+            step = STEP if given else FIRST_STEP
             given.append(runner.advance(looks[-1], given[-1] if given else None))
-            keep(of_frames)
+            keep(samples.keys() & {LOOK, step})
         runner.judge(looks, given)
         keep(samples.keys() - of_frames)
     return samples

@@ -1,7 +1,7 @@
 """A network as OpenVINO graphs: what there is of each model, and how one feeds the next.
 
 `look` takes a single frame, and `step` what it gave, with the state that `step` left at the frame
-before; a network that does not run forwards in time has no `step`. The parts of each stage of the
+before; `first_step` does without one. A network that does not run forwards in time has neither. The parts of each stage of the
 network's `judge` (see SegmentationNetwork.stages) are graphs of their own, so that they run side by
 side, each with its share of the threads: a part then never waits for a thread that another process
 has displaced, but in the end. `finish` gives the probabilities. What a graph reads and gives is
@@ -17,7 +17,7 @@ import numpy as np
 import openvino
 from openvino.preprocess import PrePostProcessor
 
-LOOK, STEP, FINISH = "look", "step", "finish"
+LOOK, FIRST_STEP, STEP, FINISH = "look", "first_step", "step", "finish"
 GRAPHS = ("weld_inspection", "graphs")  # where LOOK tells which graphs there are
 PORT = re.compile(r"(\w+)/(\d+)/(\d+)")
 STATE = "state"  # what STEP reads of the frame before
@@ -37,8 +37,8 @@ def part_name(stage: int, part: int) -> str:
 def port_name(graph: str, track: int, frame: int) -> str:
     """Returns the name of a port by which a graph gives a frame of a track, or another reads it.
 
-    What LOOK and STEP give is of frame 0, and so is the look that STEP reads. STEP's last track is
-    the state; in it, as in the one that it reads, a tensor's number stands for the frame.
+    What LOOK and both steps give is of frame 0, and so is the look that these read. Their last track
+    is the state; in it, as in the one that STEP reads, a tensor's number stands for the frame.
     """
     return f"{graph}/{track}/{frame}"
 
@@ -181,8 +181,9 @@ class GraphRunner:
         self._step: Step | None = None
         for name in graphs:
             if name == STEP:
-                self._step = Step(CORE.compile_model(graphs[STEP], "CPU", options))
-            elif name != LOOK:
+                steps = [CORE.compile_model(graphs[n], "CPU", options) for n in (FIRST_STEP, STEP)]
+                self._step = Step(*steps)
+            elif name not in (LOOK, FIRST_STEP):
                 stages.setdefault(name.rpartition("_")[0], []).append(name)
         self._requests: dict[str, openvino.InferRequest] = {}
         self._stages: list[list[openvino.InferRequest]] = []
@@ -230,8 +231,10 @@ class GraphRunner:
         """Copies of what a graph read when it ran last."""
         if name == LOOK:
             request = self._look
+        elif name in (FIRST_STEP, STEP):
+            request = self._step.requests[name]
         else:
-            request = self._step.request if name == STEP else self._requests[name]
+            request = self._requests[name]
         numbers = range(len(request.model_inputs))
         return [request.get_input_tensor(number).data.copy() for number in numbers]
 
@@ -258,43 +261,48 @@ class GraphRunner:
 
 
 class Step:
-    """The graph STEP, ready to run.
+    """The graphs FIRST_STEP and STEP, ready to run.
 
     Attributes:
-        request: That runs it.
+        requests: That run them, by their names.
         given: Numbers of the outputs that are of a frame, by track.
         state: Numbers of those that the next frame reads, by their names' track and frame.
     """
 
-    def __init__(self, compiled: openvino.CompiledModel) -> None:
-        """Finds out what its ports are."""
-        self.request = compiled.create_infer_request()
-        self._outputs = OutputPool(self.request)
-        inputs = [_parse(port.get_any_name()) for port in self.request.model_inputs]
+    def __init__(self, first: openvino.CompiledModel, step: openvino.CompiledModel) -> None:
+        """Finds out what their ports are; both give the same, in the same order."""
+        self.requests = {FIRST_STEP: first.create_infer_request(), STEP: step.create_infer_request()}
+        self._outputs = {name: OutputPool(request) for name, request in self.requests.items()}
         outputs = {
             _parse(name)[1:]: number
-            for number, port in enumerate(self.request.model_outputs)
+            for number, port in enumerate(step.outputs)
             for name in port.get_names()
         }
         last = max(track for track, _ in outputs)
         self.given = {track: number for (track, _), number in outputs.items() if track < last}
         self.state = {at: number for at, number in outputs.items() if at[0] == last}
-        # By their numbers, the inputs of a look and those of the state with zeros at first.
-        self._look = {n: track for n, (graph, track, _) in enumerate(inputs) if graph == LOOK}
-        self._state = {
-            n: (self.state[last, frame], _tensor_of_zeros(self.request.model_inputs[n]))
-            for n, (graph, _, frame) in enumerate(inputs)
-            if graph == STATE
-        }
+        # By the inputs' numbers, which output of LOOK, or of the step before, each one is.
+        self._looks: dict[str, dict[int, int]] = {FIRST_STEP: {}, STEP: {}}
+        self._state: dict[int, int] = {}
+        for name, request in self.requests.items():
+            for number, port in enumerate(request.model_inputs):
+                graph, track, frame = _parse(port.get_any_name())
+                if graph == LOOK:
+                    self._looks[name][number] = track
+                else:
+                    self._state[number] = self.state[last, frame]
 
     def run(self, look: Outputs, before: Outputs | None) -> Outputs:
         """See GraphRunner.advance."""
-        for number, track in self._look.items():
-            self.request.set_input_tensor(number, look[track])
-        for number, (output, zeros) in self._state.items():
-            self.request.set_input_tensor(number, zeros if before is None else before[output])
-        outputs = self._outputs.renew()
-        self.request.infer()
+        name = FIRST_STEP if before is None else STEP
+        request = self.requests[name]
+        for number, track in self._looks[name].items():
+            request.set_input_tensor(number, look[track])
+        if before is not None:
+            for number, output in self._state.items():
+                request.set_input_tensor(number, before[output])
+        outputs = self._outputs[name].renew()
+        request.infer()
         return outputs
 
 
@@ -313,13 +321,6 @@ def _with_bf16_ports(graph: openvino.Model, name: str) -> openvino.Model:
         for number in range(len(graph.outputs)):
             ports.output(number).tensor().set_element_type(openvino.Type.bf16)
     return ports.build()
-
-
-def _tensor_of_zeros(port: openvino.ConstOutput) -> openvino.Tensor:
-    """A tensor of zeros for a port."""
-    tensor = openvino.Tensor(port.get_element_type(), port.shape)
-    tensor.data[...] = 0
-    return tensor
 
 
 def _parse(name: str) -> tuple[str, int, int]:

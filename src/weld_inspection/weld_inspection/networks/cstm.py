@@ -136,12 +136,16 @@ class CSTM(nn.Module):
             memory = state.cell
             if self.mix_cell is not None:
                 memory = self.mix_cell(state.cell) + lower
-        cell = torch.sigmoid(i) * torch.tanh(g)
+        cell = self.gated(g, i)
         if memory is not None:
             cell = torch.sigmoid(f) * memory + cell
         if self.peephole is not None:
             o = o + self.peephole[2] * cell
-        return State(torch.sigmoid(o) * torch.tanh(cell), cell)
+        return State(self.gated(cell, o), cell)
+
+    def gated(self, value: Tensor, gate: Tensor) -> Tensor:
+        """Returns sigmoid(gate) o tanh(value)."""
+        return torch.sigmoid(gate) * torch.tanh(value)
 
     def drive(self, inputs: Tensor) -> Tensor:
         """Does what does not depend on the step before: W * H_t^{l-1} + b.

@@ -22,6 +22,7 @@ from torch.nn import functional
 from weld_inspection.networks.cstm import CSTM, State
 
 GATES = "gifo"  # the order in which CSTM's fused convolutions hold them
+LARGEST_VALUE = 40.0  # whose tanh is 1; exp of twice as much is still finite in fp32
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -67,6 +68,11 @@ class GatewiseCSTM(CSTM):
             part + self.from_hidden[gate](state.hidden)
             for gate, part in zip(GATES, parts, strict=True)
         )
+
+    def gated(self, value: Tensor, gate: Tensor) -> Tensor:
+        """See CSTM; with one division instead of two."""
+        power = torch.exp(2 * value.clamp(-LARGEST_VALUE, LARGEST_VALUE))
+        return (power - 1) / ((power + 1) * (torch.exp(-gate) + 1))
 
     def _convolved(self, tensor: Tensor) -> Tensor:
         """The same tensor, as what a convolution gives."""
