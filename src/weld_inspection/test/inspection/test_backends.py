@@ -85,12 +85,13 @@ def test_rounder_numbers_are_near(model, backend, precision, tolerance):
 
 @pytest.mark.parametrize("kind", ["float", "int8"])
 def test_what_is_in_int8(model, kind):
-    # Gate by gate, a layer's weights are eight: four for its input and four for its state. Where
-    # another graph computes what it makes of its input, those four are one: of the lowest encoder
-    # layers and the forward decoder's. Beside the gates, a convolution of each spatial part.
+    # Gate by gate, a layer's weights are eight: four for its input, which another graph computes
+    # for the lowest encoder layers and the forward decoder, and four for its state, which there is
+    # none of at the first step. Beside the gates, a convolution of each spatial part.
     wanted = {
-        "look": 2 + 1,
-        "step": 4 + 8 + 1,
+        "look": 8 + 1,
+        "first_step": 4 + 4,
+        "step": 4 + 8 + 4,
         "stage_1_1": 4 + 8,
         "stage_1_2": 4 + 8,
         "stage_2_1": 8 + 8,

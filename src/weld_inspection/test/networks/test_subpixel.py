@@ -1,16 +1,17 @@
-"""The S-Decoder's sub-pixel form computes what the transposed convolutions do."""
+"""Sub-pixel forms compute what the layers do that they are made of."""
 
 import pytest
 import torch
 
+from weld_inspection.networks.cstm import AttentionMap
 from weld_inspection.networks.segmentation_network import DEFECT_LOGIT
 from weld_inspection.networks.spatial import SpatialDecoder
-from weld_inspection.networks.subpixel import SubpixelDecoder
+from weld_inspection.networks.subpixel import SubpixelAttention, SubpixelDecoder
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3, 5, 7])
 @pytest.mark.parametrize("size", [(20, 28), (19, 28), (18, 27), (17, 25)])
-def test_both_forms_agree_to_rounding(kernel_size, size):
+def test_decoders_agree_to_rounding(kernel_size, size):
     torch.manual_seed(2)
     decoder = SpatialDecoder(4, kernel_size)
     for value in decoder.state_dict().values():
@@ -24,3 +25,17 @@ def test_both_forms_agree_to_rounding(kernel_size, size):
     assert expected.shape == (3, 1, *size)
     assert expected.std() > 0.1
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3, 5, 7])
+@pytest.mark.parametrize("size", [(5, 7), (8, 12), (6, 9), (23, 40)])
+def test_attention_maps_agree_to_rounding(kernel_size, size):
+    torch.manual_seed(2)
+    attention = AttentionMap(4, kernel_size)
+    hidden = torch.randn(3, 4, *size)
+    with torch.no_grad():
+        expected = attention(hidden)
+        found = SubpixelAttention(attention)(hidden)
+    assert expected.shape == (3, 1, *size)
+    assert expected.std() > 0.1
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)

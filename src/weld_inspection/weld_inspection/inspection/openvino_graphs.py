@@ -1,11 +1,12 @@
 """A network as OpenVINO graphs: what there is of each model, and how one feeds the next.
 
 `look` takes a single frame, and `step` what it gave, with the state that `step` left at the frame
-before; `first_step` does without one. A network that does not run forwards in time has neither. The parts of each stage of the
-network's `judge` (see SegmentationNetwork.stages) are graphs of their own, so that they run side by
-side, each with its share of the threads: a part then never waits for a thread that another process
-has displaced, but in the end. `finish` gives the probabilities. What a graph reads and gives is
-told by its ports' names.
+before; at a window's first frame, which has none before it, `first_step` does the same. A network
+that does not run forwards in time has neither. The parts of each stage of the network's `judge`
+(see SegmentationNetwork.stages) are graphs of their own, so that they run side by side, each with
+its share of the threads: a part then never waits for a thread that another process has displaced,
+but in the end. `finish` gives the probabilities. What a graph reads and gives is told by its
+ports' names.
 """
 
 import re
@@ -37,8 +38,9 @@ def part_name(stage: int, part: int) -> str:
 def port_name(graph: str, track: int, frame: int) -> str:
     """Returns the name of a port by which a graph gives a frame of a track, or another reads it.
 
-    What LOOK and both steps give is of frame 0, and so is the look that these read. Their last track
-    is the state; in it, as in the one that STEP reads, a tensor's number stands for the frame.
+    What LOOK and both steps give is of frame 0, and so is the look that these read. Their last
+    track is the state; in it, as in the one that STEP reads, a tensor's number stands for the
+    frame.
     """
     return f"{graph}/{track}/{frame}"
 
@@ -271,7 +273,8 @@ class Step:
 
     def __init__(self, first: openvino.CompiledModel, step: openvino.CompiledModel) -> None:
         """Finds out what their ports are; both give the same, in the same order."""
-        self.requests = {FIRST_STEP: first.create_infer_request(), STEP: step.create_infer_request()}
+        graphs = {FIRST_STEP: first, STEP: step}
+        self.requests = {name: graph.create_infer_request() for name, graph in graphs.items()}
         self._outputs = {name: OutputPool(request) for name, request in self.requests.items()}
         outputs = {
             _parse(name)[1:]: number

@@ -43,12 +43,13 @@ def merge_part(convolution: nn.Conv2d, states: Track, *, backward: bool) -> Trac
         backward: Which direction they are of.
 
     Returns:
-        As many tensors of the same shape.
+        As many tensors (B, h, w, C): as convolutions write them, for OpenVINO, see gatewise.
     """
     weight = convolution.weight.chunk(2, dim=1)[backward]
-    return at_once(partial(functional.conv2d, weight=weight), states)
+    parts = at_once(partial(functional.conv2d, weight=weight), states)
+    return [part.permute(0, 2, 3, 1) for part in parts]
 
 
 def merge(forward: Track, backward: Track) -> Track:
     """W_1x1 [forward ; backward] of what `merge_part` gave for both, (B, C, h, w) for t = 1..T."""
-    return [torch.add(*pair) for pair in zip(forward, backward, strict=True)]
+    return [torch.add(*pair).permute(0, 3, 1, 2) for pair in zip(forward, backward, strict=True)]

@@ -181,7 +181,11 @@ class CSTM(nn.Module):
         return at_once(self.mix_lower, cells)
 
     def begin(self, state: State | None) -> State | None:
-        """Takes a state that comes from elsewhere, for `encode`."""
+        """Takes over a state that `end` handed on, for `encode`."""
+        return state
+
+    def end(self, state: State) -> State:
+        """Hands a state on, to a layer of the same form or to another graph."""
         return state
 
     def forward(
@@ -200,14 +204,15 @@ class CSTM(nn.Module):
             drives: What `drive` makes of the inputs for t = 1..T, (B, 4C, h, w) each.
             lower_cells: C_t^{l-1} for t = 1..T, (B, C, h, w) each; exactly where `lower_cell` is
                 on.
-            start: State before the first step; zeros if None.
+            start: State before the first step, of `end`; zeros if None.
             backward: Run t = T..1 instead of 1..T.
             add: ST-Attention of an encoder: the state that recurs is H_t + A_t.
             subtract: ST-Attention of a decoder: A_t for t = 1..T, (B, 1, h, w) each; the state
                 that recurs is H_t - A_t.
 
         Returns:
-            Hidden states (before any attention) and cells in order of time, and the last state.
+            Hidden states (before any attention) and cells in order of time, and the last state, of
+            `end`.
         """
         steps = len(drives)
         lower: tuple[Tensor | None, ...] = (None,) * steps
@@ -222,7 +227,7 @@ class CSTM(nn.Module):
                 state = State(state.hidden - subtract[t], state.cell)
         hidden, cells = zip(*(outputs[t].state for t in range(steps)), strict=True)
         maps = tuple(attention for t in range(steps) for attention in outputs[t].maps)
-        return LayerOutput(hidden, cells, state, maps)
+        return LayerOutput(hidden, cells, self.end(state), maps)
 
     def encode(
         self,

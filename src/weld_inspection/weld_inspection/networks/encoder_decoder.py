@@ -104,6 +104,7 @@ class EncoderDecoder(nn.Module):
     ) -> tuple[list[Tensor], list[Tensor]]:
         """What `encode` does, for one frame; see `run_frame_ahead`."""
         outputs: list[FrameOutput] = []
+        after: list[Tensor] = []
         lower = None
         for number, (layer, attention) in enumerate(zip(self.encoder, self.attention, strict=True)):
             if outputs:
@@ -113,8 +114,8 @@ class EncoderDecoder(nn.Module):
                     (lower,) = layer.mix_lower_cells([below.cell])
             before = layer.begin(None if states is None else _state(states, number))
             outputs.append(layer.encode(drive, lower, before, attention))
+            after += layer.end(outputs[-1].recurring)
         maps = [attended for output in outputs for attended in output.maps]
-        after = [tensor for output in outputs for tensor in output.recurring]
         return [outputs[-1].state.hidden, *maps], after
 
     def _decoder_inputs(self, hidden: Track) -> Track:

@@ -4,11 +4,12 @@ Fused gates are one large convolution, which is what training likes. A library t
 graph ahead would rather have four: what follows a gate is then computed with its convolution, and
 nothing has to be taken apart.
 
-Such libraries convolve tensors whose channels lie side by side, but graphs hand tensors over as
-they are written, channels apart. So the drive, the largest of them, is handed over with the channels
-last. And OpenVINO computes elementwise operations in the layout in which most of their inputs are:
-where neither of a step's drive and cell is a convolution's, all would be laid out anew, and so would
-each later step. There they go through a convolution that leaves them as they are.
+Such libraries convolve tensors whose channels lie side by side, but what a graph reads and gives
+lies as its axes say. So the channels are the last axis of what one graph hands to another: of
+drives, of states, and of what bi_crrn's `merge_part` gives. And OpenVINO does elementwise
+operations in the layout that most of their inputs have. Where all of these came from another graph,
+a step would be laid out anew, and so would each later one: so a state from elsewhere, and the drive
+of a first step, go through a convolution that leaves them as they are.
 """
 
 import copy
@@ -22,7 +23,7 @@ from torch.nn import functional
 from weld_inspection.networks.cstm import CSTM, State
 
 GATES = "gifo"  # the order in which CSTM's fused convolutions hold them
-LARGEST_VALUE = 40.0  # whose tanh is 1; exp of twice as much is still finite in fp32
+LARGEST_VALUE = 20.0  # whose tanh is 1 in fp32; exp of twice as much leaves room for the gate
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -52,8 +53,14 @@ class GatewiseCSTM(CSTM):
         return tuple(self.mix_lower(cell) for cell in cells)
 
     def begin(self, state: State | None) -> State | None:
-        """See CSTM; of a convolution."""
-        return None if state is None else State(state.hidden, self._convolved(state.cell))
+        """See CSTM."""
+        if state is None:
+            return None
+        return State(*(self._convolved(tensor.permute(0, 3, 1, 2)) for tensor in state))
+
+    def end(self, state: State) -> State:
+        """See CSTM; (N, h, w, C) each."""
+        return State(*(tensor.permute(0, 2, 3, 1) for tensor in state))
 
     def gates(self, drive: Tensor | tuple[Tensor, ...], state: State | None) -> tuple[Tensor, ...]:
         """See CSTM; of what `drive` or `drives` gave."""
