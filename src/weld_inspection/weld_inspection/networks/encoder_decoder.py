@@ -127,8 +127,7 @@ class EncoderDecoder(nn.Module):
         """Runs the decoder.
 
         Args:
-            drives: What its lowest layer makes of its inputs for t = 1..T, see CSTM; of a gatewise
-                layer four tensors a frame.
+            drives: What its lowest layer makes of its inputs for t = 1..T, see CSTM.
             maps_and_states: What else `encode` gave.
 
         Returns:

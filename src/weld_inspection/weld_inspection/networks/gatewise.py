@@ -41,7 +41,7 @@ class GatewiseCSTM(CSTM):
         self.register_buffer("ones", torch.ones(channels, 1, 1, 1), persistent=False)
 
     def drive(self, inputs: Tensor) -> Tensor:
-        """See CSTM; (4N, h, w, C) for another graph, gate by gate."""
+        """See CSTM; (4N, h, w, C), the gates one after the other."""
         return torch.cat([self.from_input[gate](inputs) for gate in GATES]).permute(0, 2, 3, 1)
 
     def drives(self, inputs: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], ...]:
