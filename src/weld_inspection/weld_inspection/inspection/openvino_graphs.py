@@ -284,22 +284,21 @@ class Step:
         last = max(track for track, _ in outputs)
         self.given = {track: number for (track, _), number in outputs.items() if track < last}
         self.state = {at: number for at, number in outputs.items() if at[0] == last}
-        # By the inputs' numbers, which output of LOOK, or of the step before, each one is.
-        self._looks: dict[str, dict[int, int]] = {FIRST_STEP: {}, STEP: {}}
-        self._state: dict[int, int] = {}
-        for name, request in self.requests.items():
-            for number, port in enumerate(request.model_inputs):
-                graph, track, frame = _parse(port.get_any_name())
-                if graph == LOOK:
-                    self._looks[name][number] = track
-                else:
-                    self._state[number] = self.state[last, frame]
+        # By the inputs' numbers, which output of LOOK or of the step before each one is. The looks
+        # come first, and so have the same numbers in both.
+        inputs = [_parse(port.get_any_name()) for port in step.inputs]
+        self._look = {n: track for n, (graph, track, _) in enumerate(inputs) if graph == LOOK}
+        self._state = {
+            n: self.state[last, frame]
+            for n, (graph, _, frame) in enumerate(inputs)
+            if graph == STATE
+        }
 
     def run(self, look: Outputs, before: Outputs | None) -> Outputs:
         """See GraphRunner.advance."""
         name = FIRST_STEP if before is None else STEP
         request = self.requests[name]
-        for number, track in self._looks[name].items():
+        for number, track in self._look.items():
             request.set_input_tensor(number, look[track])
         if before is not None:
             for number, output in self._state.items():

@@ -105,8 +105,8 @@ class EncoderDecoder(nn.Module):
         """What `encode` does, for one frame; see `run_frame_ahead`."""
         outputs: list[FrameOutput] = []
         after: list[Tensor] = []
-        lower = None
         for number, (layer, attention) in enumerate(zip(self.encoder, self.attention, strict=True)):
+            lower = None
             if outputs:
                 below = outputs[-1].state
                 (drive,) = layer.drives([below.hidden])
