@@ -101,7 +101,10 @@ def fast_dds_actions() -> list[LaunchDescriptionEntity]:
     if free.f_bavail * free.f_frsize < SHARED_MEMORY_BYTES:
         text = f"/dev/shm has less than {SHARED_MEMORY_BYTES >> 20} MB free: images go by UDP"
         return [LogInfo(msg=text)]
-    return [SetEnvironmentVariable(variable, str(CONFIG / "fastdds_profile.xml"))]
+    return [
+        SetEnvironmentVariable(variable, str(CONFIG / "fastdds_profile.xml")),
+        SetEnvironmentVariable("RMW_FASTRTPS_USE_QOS_FROM_XML", "1"),
+    ]
 
 
 def make_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:

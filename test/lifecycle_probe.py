@@ -26,6 +26,7 @@ class LifecycleProbe(InspectionNode):
         """Declares nothing of its own."""
         super().__init__("lifecycle_probe")
         self._starts = 0
+        self._inputs = 0
         self._most = 0
 
     def open(self) -> None:
@@ -34,7 +35,7 @@ class LifecycleProbe(InspectionNode):
         self._publisher = self.create_lifecycle_publisher(
             String, "probe", qos.LATCHED, qos_overriding_options=options
         )
-        self.create_subscription(String, "probe_input", lambda _: None, qos.REPORT)
+        self.create_subscription(String, "probe_input", self._count_input, qos.IMAGE)
         path = Path(os.environ["PROBE_FILE"])
         if not path.exists():
             raise InspectionError(f"there is no\n{path}")
@@ -57,11 +58,15 @@ class LifecycleProbe(InspectionNode):
         """Says so."""
         print("closed", flush=True)
 
+    def _count_input(self, _: String) -> None:
+        self._inputs += 1
+
     def diagnose(self, status: DiagnosticStatusWrapper) -> None:
         """Counts the entities, to see that none is left behind."""
         status.add("publishers", str(len(list(self.publishers))))
         status.add("subscriptions", str(len(list(self.subscriptions))))
         status.add("starts", str(self._starts))
+        status.add("inputs", str(self._inputs))
         status.add("memory (MB)", f"{resident_bytes() / 1e6:.1f}")
         status.add("most memory (MB)", f"{self._most / 1e6:.1f}")
 

@@ -25,6 +25,7 @@ from ros_process import RosProcess
 PATIENCE_S = 60.0  # a hang, not slowness: the machine may be busy
 POLL_S = 0.02
 REPEAT_S = 3.0
+FAST_DDS = ("FASTRTPS_DEFAULT_PROFILES_FILE", "RMW_FASTRTPS_USE_QOS_FROM_XML")  # of the launch file
 
 
 class Graph:
@@ -45,7 +46,8 @@ class Graph:
             "PYTHONUNBUFFERED": "1",
         }
         profile = Path(get_package_share_directory("weld_inspection"), "config/fastdds_profile.xml")
-        self.environment.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(profile))
+        for name, value in zip(FAST_DDS, (str(profile), "1"), strict=True):
+            self.environment.setdefault(name, value)
         self.processes: list[RosProcess] = []
         self.context = rclpy.Context()
         with self._environment_set():
@@ -258,9 +260,8 @@ class Graph:
     @contextlib.contextmanager
     def _environment_set(self):
         """Sets the Fast DDS profile where this process's participant is made."""
-        name = "FASTRTPS_DEFAULT_PROFILES_FILE"
-        before = os.environ.get(name)
-        os.environ[name] = self.environment[name]
+        new = [name for name in FAST_DDS if name not in os.environ]
+        os.environ.update({name: self.environment[name] for name in FAST_DDS})
         yield
-        if before is None:
+        for name in new:
             del os.environ[name]

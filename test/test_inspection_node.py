@@ -1,7 +1,9 @@
 """What every node does: start by itself, try again, tell its state, end cleanly."""
 
+import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,33 @@ def test_memory_that_a_burst_needed_is_given_back(graph, run_probe, file):
         return float(values(status)["memory (MB)"]) < float(values(status)["most memory (MB)"]) - 90
 
     graph.wait_for(given_back, what="the memory of the burst")
+
+
+def test_what_waits_while_it_is_held_up_is_not_kept(graph, run_probe, file):
+    file.touch()
+    process = run_probe()
+    graph.wait_for_state(NODE)
+    profile = qos.IMAGE
+    publisher = graph.publisher(String, "/weld/probe_input", profile, subscribers=1)
+
+    def memory():
+        """Memory told from now on."""
+        before = graph.diagnostics(NODE)
+        graph.wait_for(lambda: graph.diagnostics(NODE) is not before, what="diagnostics")
+        return float(values(graph.diagnostics(NODE))["memory (MB)"])
+
+    as_large_as_an_image = String(data=" " * 2_800_000)
+    publisher.publish(as_large_as_an_image)
+    memory()
+    at_first = memory()
+    os.kill(process.pid, signal.SIGSTOP)
+    for _ in range(profile.depth):
+        publisher.publish(as_large_as_an_image)
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGCONT)
+    waiting = profile.depth * len(as_large_as_an_image.data) / 1e6
+    graph.wait_for(lambda: memory() < at_first + waiting / 2, what="the memory of half of them")
+    assert float(values(graph.diagnostics(NODE))["inputs"]) == 1 + profile.depth
 
 
 def test_what_is_missing_is_told_once_and_found_when_it_comes(graph, run_probe, file):

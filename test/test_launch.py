@@ -7,6 +7,7 @@ import psutil
 import pytest
 import yaml
 from rcl_interfaces.srv import GetParameters
+from ros_graph import FAST_DDS
 
 DOMAIN_ID = 49
 WORKSPACE = Path(__file__).parents[1]
@@ -172,8 +173,9 @@ def test_recorder_gives_way(graph, tmp_path):
 
 @pytest.mark.parametrize("of_user", [None, "user.xml"])
 def test_fast_dds_profile_is_set_unless_the_user_has_one(graph, of_user, tmp_path):
-    name = "FASTRTPS_DEFAULT_PROFILES_FILE"
+    name, use_all = FAST_DDS
     profile = graph.environment.pop(name)
+    graph.environment.pop(use_all)
     if of_user:
         of_user = shutil.copy(profile, tmp_path / of_user)
     # Without the user's, the nodes must not find the one that the fixture sets.
@@ -181,11 +183,14 @@ def test_fast_dds_profile_is_set_unless_the_user_has_one(graph, of_user, tmp_pat
     process = graph.launch(
         changed, source="images", path=tmp_path, record="false", alarm="false", autostart="false"
     )
-    value = process_of(graph, process, "camera_driver-1").environ()[name]
+    environment = process_of(graph, process, "camera_driver-1").environ()
+    value = environment[name]
     if of_user:
         assert value == str(of_user)
+        assert use_all not in environment
     else:
         assert value.endswith("share/weld_inspection/config/fastdds_profile.xml")
         assert Path(value).is_file()
+        assert environment[use_all] == "1"
     for node in ("camera_driver", "defect_detector"):
         graph.wait_for_state(f"weld/{node}", "unconfigured")

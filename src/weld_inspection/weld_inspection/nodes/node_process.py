@@ -15,6 +15,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
 from weld_inspection.errors import InspectionError
+from weld_inspection.memory import keep_images_in_heap
 
 POLL_S = 0.1  # how soon the node heeds a signal
 USAGE_ERROR = 2
@@ -45,6 +46,7 @@ def run_node(node_class: type, description: str) -> int:
     _, unknown = parser.parse_known_args(arguments)
     if unknown:
         return _refuse(name, f"unknown option {unknown[0]}; see --help", USAGE_ERROR)
+    keep_images_in_heap()
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())

@@ -8,8 +8,9 @@ BLOCK = 100_000  # bytes; small enough for the heap
 
 
 def resident_bytes() -> int:
-    """Returns how much of this process is in memory."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    """Returns how much of this process's own is in memory; files and segments are shared."""
+    resident, shared = map(int, Path("/proc/self/statm").read_text().split()[1:3])
+    return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
 
 
 def need_a_burst() -> tuple[int, bytes]:
