@@ -224,9 +224,11 @@ class GraphRunner:
         for *others, request in self._stages:
             for other in others:
                 other.start_async()
-            request.infer()  # in this thread, instead of waiting in it
-            for other in others:
-                other.wait()
+            try:
+                request.infer()  # in this thread, instead of waiting in it
+            finally:  # what still runs could take no next window
+                for other in others:
+                    other.wait()
         return self._requests[FINISH].get_output_tensor().data.copy()
 
     def read_by(self, name: str) -> list[np.ndarray]:
