@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from weld_inspection.commands.make_dataset import command
+from weld_inspection.errors import InspectionError
 from weld_inspection.training.clips import ClipError, open_clips
 from weld_inspection.training.photo_split import split_names
 from weld_inspection.training.presets import PRESETS
@@ -66,6 +67,18 @@ def test_simulated_defects_are_in_clip_and_mask(tmp_path):
     assert clip.metadata.defects
     assert any(mask.any() for mask in clip.masks())
     assert clip.metadata.defect_pixel_ratio > 0
+
+
+def test_simulated_clips_of_some_classes_of_defect(tmp_path):
+    summary = make(
+        tmp_path / "a", "simulated", "--clips", 1, "--frames", 60, "--classes", 501, 602
+    )
+    (clip,) = open_clips(tmp_path / "a")
+    assert {defect.code for defect in clip.metadata.defects} == {"501", "602"}
+    assert summary["classes"] == clip.metadata.source["classes"] == ["501", "602"]
+    with pytest.raises(InspectionError, match="class 999"):
+        make(tmp_path / "b", "simulated", "--classes", 999)
+    assert not (tmp_path / "b").exists()
 
 
 def test_dataset_json_has_the_digests_of_its_clips_and_is_the_same_for_everyone(

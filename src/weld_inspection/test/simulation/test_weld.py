@@ -93,6 +93,15 @@ def test_defects_are_listed_by_place_class_and_distance():
     assert len({defect.code for defect in defects}) >= 6
 
 
+def test_only_the_wanted_classes_are_planted_as_many_as_of_all():
+    everything, two = (
+        SimulatedWeld(2, "automatic", duration=60.0, classes=classes)
+        for classes in ((), ("501", "602"))
+    )
+    assert {defect.code for defect in two.defects} == {"501", "602"}
+    assert [d.place for d in two.defects] == [d.place for d in everything.defects]
+
+
 @pytest.mark.parametrize("code", sorted(ISO_6520_NAMES))
 def test_every_class_is_large_enough_to_be_flagged_and_changes_the_surface(code):
     # 6400 camera pixels in view of either rig make eq. (9) fire.
@@ -181,6 +190,7 @@ def test_memory_of_a_long_seam_is_bounded():
         ({"duration": float("nan")}, "duration"),
         ({"frame_rate": -20.0}, "frame_rate"),
         ({"defects_per_metre": -1.0}, "defects_per_metre"),
+        ({"classes": ("501", "rust")}, "class rust .* 501 undercut"),
     ],
 )
 def test_bad_arguments_are_named(arguments, told):

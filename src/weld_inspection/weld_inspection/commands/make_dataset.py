@@ -13,6 +13,8 @@ EXAMPLES = """examples:
   make_dataset preset small --out clips/small --photos weld_photos --workers 2
   # 90 clips of simulated welds at the network's size, each from a seed of its own
   make_dataset simulated --out clips/train --clips 90 --seed 1000 --rig manual --workers 2
+  # more of what a network misses: undercut and spatter, to train on beside the others
+  make_dataset simulated --out clips/missed --clips 60 --seed 4000 --classes 501 602
   # two clips of each photograph that is not held aside, and one of each that is
   make_dataset photos --photos weld_photos --out clips/photos --subset train --clips 2
   make_dataset photos --photos weld_photos --out clips/aside --subset held_aside --rig automatic
@@ -96,16 +98,25 @@ def _make_preset(options: argparse.Namespace) -> int:
 
 
 def _plan_simulated(options: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
+    from weld_inspection.simulation.defects import check_classes
     from weld_inspection.training.clip_plans import SimulatedPlan
 
+    check_classes(options.classes)
+    classes = tuple(options.classes)
     seeds = range(options.seed, options.seed + options.clips)
     density = options.defects_per_metre
     plans = [
-        SimulatedPlan(f"{options.rig}_{seed:06d}", seed, options.rig, options.frames, density)
+        SimulatedPlan(
+            f"{options.rig}_{seed:06d}", seed, options.rig, options.frames, density, classes
+        )
         for seed in seeds
     ]
     request = {"kind": "simulated", "rig": options.rig, "seeds": list(seeds)}
-    return plans, request | ({} if density is None else {"defects_per_metre": density})
+    if density is not None:
+        request["defects_per_metre"] = density
+    if classes:
+        request["classes"] = list(classes)
+    return plans, request
 
 
 def _plan_photos(options: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
@@ -163,6 +174,10 @@ def _parser() -> argparse.ArgumentParser:
     simulated.add_argument(
         "--defects-per-metre", type=_density, help="planted defects, 0 to 100 (the rig's)"
     )
+    simulated.add_argument(
+        "--classes", nargs="+", default=[], metavar="CODE",
+        help="the only classes of defect to plant, by their codes in ISO 6520-1 (all)",
+    )  # fmt: skip
     photos = kinds.add_parser("photos", help="clips of a camera that travels over photographs")
     photos.add_argument(
         "--photos", type=Path, required=True, help="folder with images/NAME.jpg, masks/NAME.png"

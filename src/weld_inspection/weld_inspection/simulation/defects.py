@@ -1,11 +1,12 @@
 """The planted defects: which, where along the seam, and what they look like."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
+from weld_inspection.errors import InspectionError
 from weld_inspection.simulation.cavities import paint_burn_through, paint_crack, paint_pores
 from weld_inspection.simulation.patch import Patch
 from weld_inspection.simulation.seam import Seam
@@ -70,8 +71,31 @@ class PlantedDefect:
         return _PAINTERS[self.code](seam, self.place / METRES_PER_PIXEL, rng)
 
 
+def check_classes(classes: Collection[str]) -> None:
+    """Checks that each class can be planted.
+
+    Args:
+        classes: Their codes in ISO 6520-1.
+
+    Raises:
+        InspectionError: One cannot.
+    """
+    unknown = [code for code in classes if code not in ISO_6520_NAMES]
+    if unknown:
+        known = ", ".join(f"{code} {name}" for code, name in ISO_6520_NAMES.items())
+        raise InspectionError(
+            f"no defect of class {', '.join(unknown)} can be planted: choose of {known}"
+        )
+
+
 def plant_defects(
-    seam: Seam, seed: int, start: float, end: float, per_metre: float, spacing: float
+    seam: Seam,
+    seed: int,
+    start: float,
+    end: float,
+    per_metre: float,
+    spacing: float,
+    classes: Collection[str] = (),
 ) -> list[PlantedDefect]:
     """Chooses defects along a seam.
 
@@ -84,6 +108,7 @@ def plant_defects(
         end: Last place for a defect's middle, metres.
         per_metre: Mean number of defects a metre, >= 0.
         spacing: Least distance between the middles of two defects, metres.
+        classes: Codes of the only classes to plant, see `check_classes`; none for all.
 
     Returns:
         The defects by their place.
@@ -100,7 +125,8 @@ def plant_defects(
     codes: list[str] = []
     while len(codes) < count:
         order = rng.permutation(len(_KINDS))
-        codes += [_KINDS[i][0] for i in order if rng.random() < weights[i]]
+        drawn = [_KINDS[i][0] for i in order if rng.random() < weights[i]]
+        codes += [code for code in drawn if not classes or code in classes]
     defects = []
     for number, (place, code) in enumerate(zip(places, codes, strict=False)):
         draft = PlantedDefect(

@@ -1,9 +1,11 @@
 """The simulated weld: a camera on a rig that travels along a rendered seam."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from weld_inspection.errors import InspectionError
-from weld_inspection.simulation.defects import PlantedDefect, plant_defects
+from weld_inspection.simulation.defects import PlantedDefect, check_classes, plant_defects
 from weld_inspection.simulation.effects import CameraEffects
 from weld_inspection.simulation.look import draw_look
 from weld_inspection.simulation.rigs import RIGS
@@ -43,6 +45,7 @@ class SimulatedWeld:
         duration: float = 30.0,
         frame_rate: float = 20.0,
         defects_per_metre: float | None = None,
+        classes: Collection[str] = (),
     ) -> None:
         """Draws a seam's appearance and plants its defects; frames are rendered on demand.
 
@@ -52,6 +55,7 @@ class SimulatedWeld:
             duration: Length of the run in s, > 0.
             frame_rate: Frames per second, > 0.
             defects_per_metre: Density of planted defects; None for the rig's own, 0 for none.
+            classes: Codes in ISO 6520-1 of the only classes to plant; none for all.
 
         Raises:
             InspectionError: An argument is unknown or out of its range.
@@ -67,6 +71,7 @@ class SimulatedWeld:
             raise InspectionError(
                 f"defects_per_metre must be between 0 and 100, not {defects_per_metre}"
             )
+        check_classes(classes)
         self.seed = seed
         self.rig = RIGS[rig]
         self.duration = duration
@@ -87,6 +92,7 @@ class SimulatedWeld:
             end=self.position(duration) - _APPROACH,
             per_metre=density,
             spacing=min(self.rig.defect_spacing, 1 / density) if density > 0 else 1.0,
+            classes=classes,
         )
         self._strip = Strip(self._seam, self.defects, seed)
 

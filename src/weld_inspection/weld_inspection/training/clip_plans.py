@@ -52,6 +52,7 @@ class SimulatedPlan:
         rig: Name of the rig.
         frame_count: Number of frames.
         defects_per_metre: Density of planted defects; None for the rig's own.
+        classes: Codes in ISO 6520-1 of the only classes to plant; none for all.
     """
 
     name: str
@@ -59,6 +60,7 @@ class SimulatedPlan:
     rig: str
     frame_count: int
     defects_per_metre: float | None = None
+    classes: tuple[str, ...] = ()
 
     def make(self, folder: Path, store: ClipStore, advance: Callable[[], None]) -> None:
         """See `ClipPlan.make`."""
@@ -68,10 +70,13 @@ class SimulatedPlan:
             duration=self.frame_count / FRAME_RATE,
             frame_rate=FRAME_RATE,
             defects_per_metre=self.defects_per_metre,
+            classes=self.classes,
         )
         source: dict[str, Any] = {"kind": "simulated", "seed": self.seed, "rig": self.rig}
         if self.defects_per_metre is not None:
             source["defects_per_metre"] = self.defects_per_metre
+        if self.classes:
+            source["classes"] = list(self.classes)
         with ClipWriter(
             folder,
             width=store.width,
