@@ -150,6 +150,20 @@ def test_signals_can_be_handled_after_engines_have_come_and_gone(model):
     assert signal_stack_is_there()
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
+@pytest.mark.parametrize("name", CONVERTED)
+def test_a_cuda_card_computes_what_the_processor_computes(tmp_path, name):
+    path = save(tmp_path / f"{name}.safetensors", name)
+    processor, card = (InferenceEngine(path, device, "fp32") for device in ("cpu", "cuda"))
+    for window in windows():
+        wanted = processor.infer(window)
+        progress = None
+        for frame in window:
+            progress = card.advance(progress, card.look(frame))
+        for found in (card.infer(window), card.judge(progress)):
+            np.testing.assert_allclose(found, wanted, atol=5e-3)  # convolutions in TF32
+
+
 def test_auto_measures_and_says_why(model, monkeypatch):
     engine = InferenceEngine(model, "cpu", "fp32", "auto")
     assert engine.info.backend in ("torch", "openvino")

@@ -1,4 +1,4 @@
-"""The reference backend: PyTorch on a processor or a CUDA card."""
+"""The reference backend: PyTorch on a processor or a CUDA card, where a window is one graph."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,7 @@ from torch import Tensor
 from weld_inspection.networks.segmentation_network import DEFECT_LOGIT, SegmentationNetwork
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+WARM_UPS = 3  # runs before a capture, in which libraries allocate and choose their algorithms
 
 
 class TorchBackend:
@@ -32,13 +33,13 @@ class TorchBackend:
     def infer(self, window: np.ndarray) -> np.ndarray:
         """See Backend."""
         with torch.inference_mode():
-            logits = self._network(self._frames(window).unsqueeze(0))
-            return self._probabilities(logits)
+            return self._whole(torch.from_numpy(window).to(self._device)).cpu().numpy()
 
     def look(self, frame: np.ndarray) -> list[Tensor]:
         """See Backend."""
         with torch.inference_mode():
-            return self._network.look(self._frames(frame[None]))
+            pixels = torch.from_numpy(frame[None]).to(self._device)
+            return self._network.look(self._prepared(pixels))
 
     def advance(
         self, look: list[Tensor], state: list[Tensor] | None
@@ -55,15 +56,70 @@ class TorchBackend:
     ) -> np.ndarray:
         """See Backend."""
         with torch.inference_mode():
-            return self._probabilities(self._network.judge(looks, given, state, self._size))
+            logits = self._network.judge(looks, given, state, self._size)
+            return self._probabilities(logits).cpu().numpy()
 
-    def _frames(self, frames: np.ndarray) -> Tensor:
-        pixels = torch.from_numpy(frames).to(self._device).permute(0, 3, 1, 2)
-        return normalise(pixels).to(self._frames_dtype)
+    def _whole(self, pixels: Tensor) -> Tensor:
+        """(T, H, W, 3) uint8 to (T, H, W) float32."""
+        return self._probabilities(self._network(self._prepared(pixels).unsqueeze(0)))
+
+    def _prepared(self, pixels: Tensor) -> Tensor:
+        return normalise(pixels.permute(0, 3, 1, 2)).to(self._frames_dtype)
 
     @staticmethod
-    def _probabilities(logits: Tensor) -> np.ndarray:
-        return torch.sigmoid(logits[0, :, DEFECT_LOGIT].float()).cpu().numpy()
+    def _probabilities(logits: Tensor) -> Tensor:
+        return torch.sigmoid(logits[0, :, DEFECT_LOGIT].float())
+
+
+class CudaGraphBackend(TorchBackend):
+    """Runs a network on a CUDA card, each window as one CUDA graph.
+
+    A window is a thousand small kernels and more, which take longer to be launched one by one than
+    to run. A frame is uploaded as it comes; nothing else is done ahead, for there is no need.
+    """
+
+    def __init__(self, network: SegmentationNetwork, precision: str) -> None:
+        """Takes a network over and records what it does with a window.
+
+        Args:
+            network: In evaluation mode; one that `works_alike` for all windows.
+            precision: A name in DTYPES.
+        """
+        super().__init__(network, "cuda", precision)
+        self._pixels = torch.zeros(
+            (network.config.window, *self._size, 3), dtype=torch.uint8, device="cuda"
+        )
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.inference_mode(), torch.backends.cudnn.flags(benchmark=True):
+            with torch.cuda.stream(stream):
+                for _ in range(WARM_UPS):
+                    self._whole(self._pixels)
+            torch.cuda.current_stream().wait_stream(stream)
+            with torch.cuda.graph(self._graph):
+                self._found = self._whole(self._pixels)
+
+    def infer(self, window: np.ndarray) -> np.ndarray:
+        """See Backend."""
+        return self.judge([torch.from_numpy(window)], (), None)
+
+    def look(self, frame: np.ndarray) -> Tensor:
+        """See Backend; the frame on the card, (1, H, W, 3)."""
+        return torch.from_numpy(frame[None]).to("cuda")
+
+    def advance(self, look: Tensor, state: None) -> tuple[None, None]:
+        """See Backend."""
+        return None, None
+
+    def judge(self, looks: Sequence[Tensor], given: Sequence[None], state: None) -> np.ndarray:
+        """See Backend."""
+        first = 0
+        for frames in looks:
+            self._pixels[first : first + len(frames)].copy_(frames)
+            first += len(frames)
+        self._graph.replay()
+        return self._found.cpu().numpy()
 
 
 def normalise(frames: Tensor) -> Tensor:

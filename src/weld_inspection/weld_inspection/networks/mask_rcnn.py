@@ -66,6 +66,7 @@ class MaskRCNN(FrameNetwork):
     """Finds boxes that hold a defect, and a mask in each."""
 
     learns_by_pixels = False
+    works_alike = False  # proposals differ in number
 
     def __init__(self, config: NetworkConfig) -> None:
         """Makes the network."""

@@ -52,6 +52,7 @@ class SegmentationNetwork(nn.Module, ABC):
 
     Attributes:
         learns_by_pixels: Whether `loss` adds up pixels, so that some can be left out of it.
+        works_alike: Whether it does the same for every window, whatever is to be seen there.
         takes_exact_frames: Whether it reads frames in fp32 where its weights are in bf16, which
             would shift grey values.
         finish_reads: Which of all tracks `finish` reads, the looks' and those of `causal` and
@@ -59,6 +60,7 @@ class SegmentationNetwork(nn.Module, ABC):
     """
 
     learns_by_pixels = True
+    works_alike = True
     takes_exact_frames = False
     finish_reads = slice(None)
 
