@@ -70,9 +70,7 @@ def test_simulated_defects_are_in_clip_and_mask(tmp_path):
 
 
 def test_simulated_clips_of_some_classes_of_defect(tmp_path):
-    summary = make(
-        tmp_path / "a", "simulated", "--clips", 1, "--frames", 60, "--classes", 501, 602
-    )
+    summary = make(tmp_path / "a", "simulated", "--clips", 1, "--frames", 60, "--classes", 501, 602)
     (clip,) = open_clips(tmp_path / "a")
     assert {defect.code for defect in clip.metadata.defects} == {"501", "602"}
     assert summary["classes"] == clip.metadata.source["classes"] == ["501", "602"]

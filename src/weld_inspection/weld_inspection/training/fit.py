@@ -99,6 +99,7 @@ def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: P
         # Mask R-CNN's heads see nothing where a frame has no proposals.
         strategy="ddp_find_unused_parameters_true" if group.size > 1 else "auto",
         use_distributed_sampler=False,  # EpochSampler knows its share
+        benchmark=device == "cuda",  # of cuDNN's algorithms: all batches but the last are of a size
         precision=LIGHTNING_PRECISION[choose_precision(config.precision, device)],
         max_epochs=config.epochs,
         callbacks=[EpochReport(out), Checkpoints(out), *bar],

@@ -1,7 +1,9 @@
 """Windows of clips as a torch data set."""
 
 import logging
+import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -96,13 +98,13 @@ class WindowDataset(Dataset):
         self._masks = _allocate((total, height, width), memory_limit // 4)
         self._places: list[tuple[int, int]] = []
         self._starts: list[int] = []
-        first = 0
-        for index, (clip, count) in enumerate(zip(self.clips, counts, strict=True)):
-            self._decode(clip, first)
+        firsts = np.cumsum([0, *counts[:-1]]).tolist()
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders leave Python's lock alone
+            list(pool.map(self._decode, self.clips, firsts))
+        for index, (first, count) in enumerate(zip(firsts, counts, strict=True)):
             for start in range(0, count - window + 1, step):
                 self._places.append((index, start))
                 self._starts.append(first + start)
-            first += count
         defects = sum(int(np.count_nonzero(mask)) for mask in self._masks)
         self.defect_pixel_ratio = defects / self._masks.size
         # Shared, so that workers of a DataLoader count together.
