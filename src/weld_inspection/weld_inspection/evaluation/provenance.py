@@ -13,6 +13,7 @@ LIBRARIES = (
     *("openvino", "nncf"),
     *("numpy", "opencv-python-headless", "safetensors"),
 )
+RESULTS = ("benchmarks/results", "results")  # of the run that asks, perhaps
 GIT_PATIENCE_S = 10
 
 
@@ -20,7 +21,7 @@ def provenance() -> dict:
     """Returns plain values, for JSON.
 
     The commit is that of the folder that this package lies in; "unknown" where it is no checkout,
-    and with "-dirty" where tracked files differ from it.
+    and with "-dirty" where tracked files other than results differ from it.
     """
     return {
         "commit": _commit(),
@@ -37,14 +38,19 @@ def provenance() -> dict:
 def _commit() -> str:
     # Through the link of a symlink-install, back to the sources.
     folder = Path(__file__).resolve().parent
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+    changes = ["status", "--porcelain", "--untracked-files=no", "--", ":(top)"]
+    changes += [f":(top,exclude){folder}" for folder in RESULTS]
     try:
-        answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=GIT_PATIENCE_S, check=True
-        )
+        commit, changed = (
+            subprocess.run(
+                ["git", "-C", str(folder), *command],
+                capture_output=True, text=True, timeout=GIT_PATIENCE_S, check=True,
+            ).stdout.strip()
+            for command in (["rev-parse", "--short=12", "HEAD"], changes)
+        )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return answer.stdout.strip()
+    return f"{commit}-dirty" if changed else commit
 
 
 def _processor() -> str:
