@@ -19,6 +19,8 @@ DOMAIN_ID = 45
 PATIENCE = 180.0
 SECONDS = 12.0
 SEED = 20_250
+# What two cores take by themselves, but by name: it shall be the same in each run.
+ENGINE = {"backend": "openvino", "precision": "int8"}
 TOPICS = {
     "/weld/image_raw",
     "/weld/camera_info",
@@ -39,7 +41,7 @@ def parameters(tmp_path) -> Path:
     for node in ("/**/camera_driver", "/**/simulated_carriage"):
         values.setdefault(node, {"ros__parameters": {}})
         values[node]["ros__parameters"].setdefault("simulated", {}).update(plan)
-    values["/**/defect_detector"]["ros__parameters"]["backend"] = "torch"  # the same in each run
+    values["/**/defect_detector"]["ros__parameters"] |= ENGINE
     file = tmp_path / "parameters.yaml"
     file.write_text(yaml.safe_dump(values))
     return file
@@ -163,7 +165,7 @@ def test_a_weld_is_inspected_alarmed_and_bagged_and_the_bag_gives_the_same(
     offline = tmp_path / "offline"
     model = infos[-1].model_id.rsplit("-", 1)[0]
     arguments = [bag, "--out", offline, "--params-file", parameters, "--model", model]
-    assert inspect_bag([*map(str, arguments), "--backend", "torch", "--namespace", "/again"]) == 0
+    assert inspect_bag([*map(str, arguments), "--namespace", "/again"]) == 0
     inspected = read_bag(offline)
     assert set(inspected) == {"/again/defect_mask", "/again/defects", "/again/detector_info"}
     offline_masks = {to_nanoseconds(m.header.stamp): m for m in inspected["/again/defect_mask"]}
@@ -195,7 +197,7 @@ def test_a_recorder_that_cannot_write_keeps_nobody_from_inspecting(graph, tmp_pa
 
 
 def assert_alike(one, other, name="message"):
-    """Compares a message with one that another reader decoded, in every field but latency.
+    """Compares a message with one that another reader decoded, bit for bit, but for its latency.
 
     Places along the seam agree to a tenth of a millimetre: live, the carriage's next state may not
     have come yet.
@@ -204,9 +206,9 @@ def assert_alike(one, other, name="message"):
         for field in one.get_fields_and_field_types():
             if field != "latency":
                 assert_alike(getattr(one, field), getattr(other, field), f"{name}.{field}")
-    elif isinstance(one, float):
+    elif name.endswith("seam_position"):
         assert one == pytest.approx(other, abs=1e-4, nan_ok=True), name
-    elif isinstance(one, (str, bool, int)):
+    elif isinstance(one, (str, bool, int, float)):
         assert one == other, name
     elif name.endswith(".data"):
         assert bytes(one) == bytes(other), name
