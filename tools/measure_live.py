@@ -106,12 +106,14 @@ def _measure(duration: float, arguments: list[str], folder: Path, ear: Ear) -> d
     stop_camera = watcher.create_client(ChangeState, "camera_driver/change_state")
     samples: list[dict[str, Use]] = []  # each second
     times: list[float] = []
+    writing: list[bool] = []  # whether a bag was being written at that moment
     with LaunchedSystem(arguments, folder / "launch.log") as system:
         for _ in watcher.follow(system, duration):
             now = time.monotonic()
             if watcher.stamps and (not times or now - times[-1] >= 1.0):
                 times.append(now)
                 samples.append(used_by_nodes(system.process.pid))
+                writing.append(watcher.recording is not None and watcher.recording.recording)
             for _ in watcher.newly_finished():
                 watcher.acknowledge_alarm()
         # Without frames the counters settle.
@@ -158,6 +160,7 @@ def _measure(duration: float, arguments: list[str], folder: Path, ear: Ear) -> d
         "report_to_alarm_ms": percentiles(list(watcher.alarm_delays.values())),
         "report_to_tone_ms": percentiles(tones) | {"tones": len(tones), "unheard": silent},
         "processor_percent_of_a_core": processor,
+        "recorder_percent_while_writing": recorder_while_writing(samples, times, writing),
         "memory_mb_each_minute": {
             name: [
                 typical_memory(samples[first : first + 60], name)
@@ -171,6 +174,19 @@ def _measure(duration: float, arguments: list[str], folder: Path, ear: Ear) -> d
     watcher.destroy_node()
     rclpy.shutdown()
     return result
+
+
+def recorder_while_writing(
+    samples: list[dict[str, Use]], times: list[float], writing: list[bool]
+) -> float | None:
+    """Percent of a core, over the seconds at whose begin and end a bag was being written."""
+    spent = lasted = 0.0
+    for number in range(1, len(samples)):
+        if writing[number - 1] and writing[number]:
+            before, after = (sample["recorder"] for sample in samples[number - 1 : number + 1])
+            spent += after.processor - before.processor
+            lasted += times[number] - times[number - 1]
+    return round(100 * spent / lasted, 1) if lasted else None
 
 
 def typical_memory(samples: list[dict[str, Use]], name: str) -> float:
