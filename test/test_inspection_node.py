@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -85,24 +84,25 @@ def test_what_waits_while_it_is_held_up_is_not_kept(graph, run_probe, file):
     profile = qos.IMAGE
     publisher = graph.publisher(String, "/weld/probe_input", profile, subscribers=1)
 
-    def memory():
-        """Memory told from now on."""
+    def told(name):
+        """A value of diagnostics that are still to come."""
         before = graph.diagnostics(NODE)
         graph.wait_for(lambda: graph.diagnostics(NODE) is not before, what="diagnostics")
-        return float(values(graph.diagnostics(NODE))["memory (MB)"])
+        return float(values(graph.diagnostics(NODE))[name])
 
     as_large_as_an_image = String(data=" " * 2_800_000)
     publisher.publish(as_large_as_an_image)
-    memory()
-    at_first = memory()
+    graph.wait_for(lambda: told("inputs") == 1, what="the first one")
+    at_first = told("memory (MB)")
     os.kill(process.pid, signal.SIGSTOP)
     for _ in range(profile.depth):
         publisher.publish(as_large_as_an_image)
-        time.sleep(0.05)
     os.kill(process.pid, signal.SIGCONT)
-    waiting = profile.depth * len(as_large_as_an_image.data) / 1e6
-    graph.wait_for(lambda: memory() < at_first + waiting / 2, what="the memory of half of them")
-    assert float(values(graph.diagnostics(NODE))["inputs"]) == 1 + profile.depth
+    graph.wait_for(lambda: told("inputs") == 1 + profile.depth, what="all that waited")
+    waited = profile.depth * len(as_large_as_an_image.data) / 1e6
+    graph.wait_for(
+        lambda: told("memory (MB)") < at_first + waited / 2, what="the memory of half of them"
+    )
 
 
 def test_what_is_missing_is_told_once_and_found_when_it_comes(graph, run_probe, file):
