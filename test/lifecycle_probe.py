@@ -1,10 +1,12 @@
 """The least of an InspectionNode: opens when the file of the variable PROBE_FILE is there.
 
 Where that says "fault", it fails; where it says "burst", it needs 100 MB for a moment as it starts.
+An input that says HOLD_UP holds it up for as long as the file is there.
 """
 
 import os
 import sys
+import time
 from pathlib import Path
 
 from diagnostic_updater import DiagnosticStatusWrapper
@@ -17,6 +19,7 @@ from weld_inspection.nodes.inspection_node import InspectionNode, run_node
 from weld_inspection.testing.memory import need_a_burst, resident_bytes
 
 SOON = 0.2  # s, instead of a minute
+HOLD_UP = "hold up"
 
 
 class LifecycleProbe(InspectionNode):
@@ -35,11 +38,11 @@ class LifecycleProbe(InspectionNode):
         self._publisher = self.create_lifecycle_publisher(
             String, "probe", qos.LATCHED, qos_overriding_options=options
         )
-        self.create_subscription(String, "probe_input", self._count_input, qos.IMAGE)
-        path = Path(os.environ["PROBE_FILE"])
-        if not path.exists():
-            raise InspectionError(f"there is no\n{path}")
-        self._file_says = path.read_text()
+        self.create_subscription(String, "probe_input", self._take_input, qos.IMAGE)
+        self._path = Path(os.environ["PROBE_FILE"])
+        if not self._path.exists():
+            raise InspectionError(f"there is no\n{self._path}")
+        self._file_says = self._path.read_text()
         if self._file_says == "fault":
             raise ValueError("a fault of the program's own")
 
@@ -58,8 +61,12 @@ class LifecycleProbe(InspectionNode):
         """Says so."""
         print("closed", flush=True)
 
-    def _count_input(self, _: String) -> None:
+    def _take_input(self, message: String) -> None:
         self._inputs += 1
+        if message.data == HOLD_UP:
+            print("held up", flush=True)
+            while self._path.exists():
+                time.sleep(0.01)
 
     def diagnose(self, status: DiagnosticStatusWrapper) -> None:
         """Counts the entities, to see that none is left behind."""

@@ -1,6 +1,5 @@
 """What every node does: start by itself, try again, tell its state, end cleanly."""
 
-import os
 import signal
 import sys
 from pathlib import Path
@@ -8,6 +7,9 @@ from pathlib import Path
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import Transition
+from lifecycle_probe import HOLD_UP
+from rclpy.duration import Duration
+from ros_graph import PATIENCE_S
 from std_msgs.msg import String
 
 from weld_inspection.nodes import qos
@@ -94,11 +96,13 @@ def test_what_waits_while_it_is_held_up_is_not_kept(graph, run_probe, file):
     publisher.publish(as_large_as_an_image)
     graph.wait_for(lambda: told("inputs") == 1, what="the first one")
     at_first = told("memory (MB)")
-    os.kill(process.pid, signal.SIGSTOP)
+    publisher.publish(String(data=HOLD_UP))
+    graph.wait_for_output(process, "held up")
     for _ in range(profile.depth):
         publisher.publish(as_large_as_an_image)
-    os.kill(process.pid, signal.SIGCONT)
-    graph.wait_for(lambda: told("inputs") == 1 + profile.depth, what="all that waited")
+    assert publisher.wait_for_all_acked(Duration(seconds=PATIENCE_S))
+    file.unlink()
+    graph.wait_for(lambda: told("inputs") == 2 + profile.depth, what="all that waited")
     waited = profile.depth * len(as_large_as_an_image.data) / 1e6
     graph.wait_for(
         lambda: told("memory (MB)") < at_first + waited / 2, what="the memory of half of them"
