@@ -228,6 +228,8 @@ def test_a_network_that_does_not_do_the_same_for_every_window(tmp_path, monkeypa
 
 def test_a_network_whose_parts_hand_on_what_they_read(tmp_path, monkeypatch):
     class Lazy(UNet):
+        finish_reads = slice(0, 1)  # not what the stage adds
+
         def stages(self):
             return [(Part(lambda frames: [frames], (0,)),)]
 
