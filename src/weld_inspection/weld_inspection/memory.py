@@ -15,9 +15,9 @@ M_MMAP_THRESHOLD = -3
 def keep_images_in_heap() -> None:
     """Lets an image have the memory of an earlier one instead of fresh pages of the system.
 
-    By itself the C library gives blocks of some megabytes back when they are freed, or finds that
-    much at its end too much to keep: a fault for each page of each image, which is a tenth
-    of a core at 20 of 1280x720 a second. Where there is no mallopt, nothing is done.
+    By itself the C library gives blocks of some megabytes back when they are freed, or the heap's
+    end once that much of it is free: a fault for each page of each image, which is a tenth of a
+    core at 20 of 1280x720 a second. Where there is no mallopt, nothing is done.
     """
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option is not None:

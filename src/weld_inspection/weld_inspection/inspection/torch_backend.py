@@ -114,10 +114,7 @@ class CudaGraphBackend(TorchBackend):
 
     def judge(self, looks: Sequence[Tensor], given: Sequence[None], state: None) -> np.ndarray:
         """See Backend."""
-        first = 0
-        for frames in looks:
-            self._pixels[first : first + len(frames)].copy_(frames)
-            first += len(frames)
+        self._pixels.copy_(torch.cat(tuple(looks)))
         self._graph.replay()
         return self._found.cpu().numpy()
 
