@@ -101,24 +101,6 @@ def test_unknown_positions_stay_unknown(tmp_path):
     assert Clip(tmp_path / "a").metadata.positions is None
 
 
-@pytest.mark.parametrize(("length", "stride"), [(5, None), (5, 2), (1, None), (12, 3), (13, None)])
-def test_windows_of_a_clip(tmp_path, length, stride):
-    frames, masks = write(tmp_path / "a")
-    starts = range(0, COUNT - length + 1, stride or length)
-    windows = list(Clip(tmp_path / "a").windows(length, stride))
-    assert len(windows) == len(starts)
-    for start, (window_frames, window_masks) in zip(starts, windows, strict=True):
-        np.testing.assert_array_equal(window_frames, frames[start : start + length])
-        np.testing.assert_array_equal(window_masks, masks[start : start + length])
-
-
-@pytest.mark.parametrize(("length", "stride"), [(0, None), (5, 0)])
-def test_a_window_without_frames_is_refused(tmp_path, length, stride):
-    write(tmp_path / "a")
-    with pytest.raises(ClipError, match="1 or more"):
-        list(Clip(tmp_path / "a").windows(length, stride))
-
-
 def test_open_clips_sorts_and_takes_a_single_clip(tmp_path):
     for name in ("b", "a"):
         write(tmp_path / name)

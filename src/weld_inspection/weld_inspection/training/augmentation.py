@@ -20,6 +20,8 @@ class Augmentation:
         colour: Largest relative change of one channel's gain.
         grey: Share of windows whose colour is taken away in part or whole.
         zoom: Largest magnification; the view is cut, never padded.
+        zoomed: Share of windows that are magnified. It blurs them a little, and moves the mask's
+            edge by parts of a pixel: most windows are as sharp as those of the camera.
     """
 
     brightness: float = 20.0
@@ -28,6 +30,7 @@ class Augmentation:
     colour: float = 0.08
     grey: float = 0.2
     zoom: float = 1.25
+    zoomed: float = 0.3
 
     def apply(
         self, frames: np.ndarray, masks: np.ndarray, rng: np.random.Generator
@@ -45,8 +48,9 @@ class Augmentation:
         for axis, flip in enumerate(rng.random(3) < 0.5):  # time, height, width
             if flip:
                 frames, masks = np.flip(frames, axis), np.flip(masks, axis)
-        frames, masks = self._zoom(frames, masks, rng)
-        return self._recolour(frames, rng), masks
+        if rng.random() < self.zoomed:
+            frames, masks = self._zoom(frames, masks, rng)
+        return self._recolour(frames, rng), np.ascontiguousarray(masks)
 
     def _zoom(
         self, frames: np.ndarray, masks: np.ndarray, rng: np.random.Generator
@@ -58,29 +62,10 @@ class Augmentation:
         # Pixel centres: the cut's edges become the frame's edges.
         shift = 0.5 / zoom - 0.5
         matrix = np.array([[1 / zoom, 0, left + shift], [0, 1 / zoom, top + shift]])
-        size, inverse = (width, height), cv2.WARP_INVERSE_MAP
-        edge = cv2.BORDER_REPLICATE
-        frames_out = [
-            cv2.warpAffine(
-                np.ascontiguousarray(f),
-                matrix,
-                size,
-                flags=cv2.INTER_LINEAR | inverse,
-                borderMode=edge,
-            )
-            for f in frames
-        ]
-        masks_out = [
-            cv2.warpAffine(
-                np.ascontiguousarray(m),
-                matrix,
-                size,
-                flags=cv2.INTER_NEAREST | inverse,
-                borderMode=edge,
-            )
-            for m in masks
-        ]
-        return np.stack(frames_out), np.stack(masks_out)
+        seen = [_warp(frame, matrix) for frame in frames]
+        # A pixel is defect where more than half of it is.
+        real = [_warp(255 * mask, matrix) > 127 for mask in masks]
+        return np.stack(seen), np.stack(real).astype(np.uint8)
 
     def _recolour(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Changes brightness, contrast, gamma and colour by one table a channel."""
@@ -96,3 +81,14 @@ class Augmentation:
             grey = cv2.cvtColor(cv2.cvtColor(tall, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
             tall = cv2.addWeighted(tall, 1 - share, grey, share, 0)
         return tall.reshape(frames.shape)
+
+
+def _warp(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """The image's part that a matrix from the result's pixels to the image's shows, as large."""
+    return cv2.warpAffine(
+        np.ascontiguousarray(image),
+        matrix,
+        image.shape[1::-1],
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )

@@ -12,7 +12,6 @@ folders, see training.dataset_builder for the `dataset.json` beside them.
 """
 
 import hashlib
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -229,29 +228,6 @@ class Clip:
             digest.update(mask.data)
             yield mask
         self._compare(self.metadata.masks_file, digest.hexdigest(), self.metadata.masks_sha256)
-
-    def windows(
-        self, length: int, stride: int | None = None
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields the windows of `length` frames, without overlap unless `stride` is smaller.
-
-        Returns:
-            Pairs of frames (T, H, W, 3) uint8 BGR and masks (T, H, W) uint8, 0 or 255. A rest
-            shorter than a window is left out.
-        """
-        step = length if stride is None else stride
-        if length < 1 or step < 1:
-            raise ClipError(
-                f"a window has 1 frame or more and a stride of 1 or more, not {length}, {step}"
-            )
-        frames: deque[np.ndarray] = deque(maxlen=length)
-        masks: deque[np.ndarray] = deque(maxlen=length)
-        for index, (frame, mask) in enumerate(zip(self.frames(), self.masks(), strict=True)):
-            frames.append(frame)
-            masks.append(mask)
-            start = index + 1 - length
-            if start >= 0 and start % step == 0:
-                yield np.stack(frames), np.stack(masks)
 
     def _compare(self, name: str, digest: str, expected: str) -> None:
         if digest != expected:

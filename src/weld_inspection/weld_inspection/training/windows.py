@@ -96,15 +96,12 @@ class WindowDataset(Dataset):
         total = sum(counts)
         self._frames = _allocate((total, height, width, 3), memory_limit * 3 // 4)
         self._masks = _allocate((total, height, width), memory_limit // 4)
-        self._places: list[tuple[int, int]] = []
         self._starts: list[int] = []
         firsts = np.cumsum([0, *counts[:-1]]).tolist()
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders leave Python's lock alone
             list(pool.map(self._decode, self.clips, firsts))
-        for index, (first, count) in enumerate(zip(firsts, counts, strict=True)):
-            for start in range(0, count - window + 1, step):
-                self._places.append((index, start))
-                self._starts.append(first + start)
+        for first, count in zip(firsts, counts, strict=True):
+            self._starts += range(first, first + count - window + 1, step)
         defects = sum(int(np.count_nonzero(mask)) for mask in self._masks)
         self.defect_pixel_ratio = defects / self._masks.size
         # Shared, so that workers of a DataLoader count together.
@@ -133,11 +130,6 @@ class WindowDataset(Dataset):
     def set_epoch(self, epoch: int) -> None:
         """Sets how often each window counts as drawn before this epoch."""
         self._draws.fill_(epoch)
-
-    def place(self, index: int) -> tuple[str, int]:
-        """Returns the clip's name and the number of the window's first frame in it."""
-        clip, start = self._places[index]
-        return self.clips[clip].name, start
 
     def _decode(self, clip: Clip, first: int) -> None:
         height, width = self._masks.shape[1:]
