@@ -151,8 +151,14 @@ def test_a_training_broken_off_ends_where_one_without_a_break_does(clips, tmp_pa
             break_off(ends, steps)
             fit(numbers("parts"))
         if steps == 7:
-            for change, was in (({"batch_size": 3}, "batch_size 2"), ({"window": 2}, "window 0")):
-                other = config(clips, tmp_path / "parts", epochs=3, **change)
+            twice = {"data": (str(clips), str(clips))}
+            for change, was in (
+                ({"batch_size": 3}, "batch_size 2"),
+                ({"window": 2}, "window 0"),
+                ({"seed": 1}, "seed 0"),
+                (twice, rf"data \['{clips.name}'\]"),
+            ):
+                other = config(clips, tmp_path / "parts", **({"epochs": 3} | change))
                 with pytest.raises(InspectionError, match=f"within an epoch of {was}"):
                     fit(other, resume=True)
         held = torch.load(tmp_path / "parts/last.ckpt", weights_only=True)
@@ -343,6 +349,22 @@ def test_a_training_goes_on_from_a_model_with_its_statistics(clips, tmp_path):
 def test_more_imbalance_than_the_data_have(clips, tmp_path):
     with pytest.raises(InspectionError, match="have 6.7 sound pixels to a defect one"):
         fit(config(clips, tmp_path / "run", imbalance=20.0))
+
+
+@pytest.mark.parametrize("imbalance", [1.5, 6.0])  # the crops have 2.9
+def test_imbalance_holds_on_crops(clips, tmp_path, monkeypatch, imbalance):
+    counts, draw = [], WindowSegmentation._draw_counted
+
+    def watched(module, masks, index):
+        counted = draw(module, masks, index)
+        counts.append([(counted & (masks == value)).sum().item() for value in (0, 1)])
+        return counted
+
+    monkeypatch.setattr(WindowSegmentation, "_draw_counted", watched)
+    fit(config(clips, tmp_path / "run", imbalance=imbalance, crop=(20, 16), epochs=4))
+    sound, defect = np.sum(counts, axis=0)
+    assert len(counts) == 4 * 4
+    assert sound / defect == pytest.approx(imbalance, rel=0.05)
 
 
 def test_processes_share_an_epoch_s_windows():

@@ -42,12 +42,31 @@ def test_imbalance_counts_so_many_sound_pixels_to_a_defect_one():
     masks = torch.zeros(2, 5, 60, 80, dtype=torch.uint8)
     masks[:, :, :6, :40] = 1  # 1 in 20
     config = TrainingConfig(data=("clips",), imbalance=3.0)
-    module = WindowSegmentation(small("bi_crrn_e"), config, 3.0 / 19.0)
+    module = WindowSegmentation(small("bi_crrn_e"), config)
     counted = module._draw_counted(masks, 7)
     assert counted[masks > 0].all()
     assert counted[masks == 0].sum() / (masks > 0).sum() == pytest.approx(3.0, rel=0.05)
     assert torch.equal(counted, module._draw_counted(masks, 7))
     assert not torch.equal(counted, module._draw_counted(masks, 8))
+
+
+def test_imbalance_of_a_batch_with_too_few_sound_pixels_counts_fewer_defect_ones():
+    masks = torch.zeros(2, 5, 60, 80, dtype=torch.uint8)
+    masks[:, :, :20] = 1  # 1 in 3
+    config = TrainingConfig(data=("clips",), imbalance=10.0)
+    counted = WindowSegmentation(small("bi_crrn_e"), config)._draw_counted(masks, 0)
+    assert counted[masks == 0].all()
+    assert (masks == 0).sum() / counted[masks > 0].sum() == pytest.approx(10.0, rel=0.05)
+
+
+@pytest.mark.parametrize(("imbalance", "most"), [(0.1, 2), (3.0, 15), (30.0, 60)])
+def test_imbalance_counts_something_of_a_batch_without_a_defect(imbalance, most):
+    masks = torch.zeros(1, 4, 18, 24, dtype=torch.uint8)
+    config = TrainingConfig(data=("clips",), imbalance=imbalance)
+    module = WindowSegmentation(small("bi_crrn_e"), config)
+    numbers = [int(module._draw_counted(masks, index).sum()) for index in range(100)]
+    assert 1 <= min(numbers) and max(numbers) <= most
+    assert sum(numbers) / 100 == pytest.approx(imbalance + math.exp(-imbalance), rel=0.15)
 
 
 def test_metrics_are_those_of_counts_made_by_hand():

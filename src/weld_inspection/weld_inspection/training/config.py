@@ -32,11 +32,12 @@ class TrainingConfig:
             the weights fit any T; validation is on windows of T all the same.
         stride: Frames from one training window to the next; 0 for the window's length, which is
             the paper's "without overlap".
-        imbalance: Sound pixels to a defect one that the loss counts, drawn at random; 0 counts all
-            (Table 3 of the paper: 3 to 30). At most what the data have.
+        imbalance: Sound pixels to a defect one that the loss counts, drawn at random from those of
+            each step; 0 counts all (Table 3 of the paper: 3 to 30). At most what the data have;
+            a step that has less counts fewer of its defect pixels.
         augment: Flip, reverse and recolour the training windows at random.
         crop: Width and height in pixels of the part of each training window that a step sees, most
-            of them around defects (with `imbalance` anywhere, for the data's ratio to hold), see
+            of them around defects (with `imbalance` anywhere, for more sound pixels), see
             `training.crops`; None for whole frames as in the paper.
         seed: Of weights, order, augmentation and crops.
         device: "auto", "cpu" or "cuda".

@@ -109,12 +109,8 @@ def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: P
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    module = WindowSegmentation(
-        network.channels_last(),
-        config,
-        _share_of_sound(config, training.dataset.datasets),
-        taken,
-    )
+    _check_imbalance(config, training.dataset.datasets)
+    module = WindowSegmentation(network.channels_last(), config, taken)
     if checkpoint is not None:
         place = _read_place(checkpoint, module)
         _check_numbers(out, config, place)
@@ -344,9 +340,11 @@ def _check_numbers(out: Path, config: TrainingConfig, place: Place) -> None:
             f"the one cycle of {out} is over {begun['epochs']} epochs, not {config.epochs}: resume "
             "with as many, or train on from its model with --start-from"
         )
-    for name in ("batch_size", "window", "stride"):
+    now = _without_folders(config)
+    begun["data"] = [Path(folder).name for folder in begun["data"]]  # they may have been moved
+    for name in ("data", "seed", "batch_size", "window", "stride"):
         was = begun.get(name, 0)  # there were trainings before there was a `window`
-        if place.within and was != getattr(config, name):
+        if place.within and was != now[name]:
             raise InspectionError(
                 f"{out} was broken off within an epoch of {name} {was}: resume with the "
                 "same, or train on from its model with --start-from"
@@ -389,10 +387,10 @@ def _read_place(checkpoint: Path, module: WindowSegmentation) -> Place:
     return place
 
 
-def _share_of_sound(config: TrainingConfig, datasets: list[WindowDataset]) -> float:
-    """How many of the sound pixels the loss counts, so that the set is as the config says."""
+def _check_imbalance(config: TrainingConfig, datasets: list[WindowDataset]) -> None:
+    """Raises where the config wants more sound pixels to a defect one than the data have."""
     if not config.imbalance:
-        return 1.0
+        return
     if not any(data.defect_pixel_ratio for data in datasets):
         raise InspectionError("imbalance needs training data with defects: there are none")
     frames = [sum(clip.metadata.frame_count for clip in data.clips) for data in datasets]
@@ -404,7 +402,6 @@ def _share_of_sound(config: TrainingConfig, datasets: list[WindowDataset]) -> fl
             f"imbalance is {config.imbalance:g}, but the training data have {has:.1f} sound pixels "
             "to a defect one: give less, or 0 for all"
         )
-    return config.imbalance / has
 
 
 def _loader(

@@ -37,7 +37,6 @@ class WindowSegmentation(lightning.LightningModule):
         self,
         network: SegmentationNetwork,
         config: TrainingConfig,
-        sound_counted: float = 1.0,
         taken_over: Iterable[str] = (),
     ) -> None:
         """Wraps a network made by `build_network`.
@@ -45,7 +44,6 @@ class WindowSegmentation(lightning.LightningModule):
         Args:
             network: Is trained.
             config: The numbers.
-            sound_counted: Share of the sound pixels that the loss counts.
             taken_over: Names of the tensors that the network has of another model.
 
         Raises:
@@ -54,7 +52,6 @@ class WindowSegmentation(lightning.LightningModule):
         super().__init__()
         self.network = network
         self.config = config
-        self.sound_counted = sound_counted
         self._taken_over = set(taken_over)
         # In a tuple: it is no part of what is trained and saved.
         self._teacher = (load_teacher(Path(config.teacher), network),) if config.teacher else ()
@@ -63,7 +60,7 @@ class WindowSegmentation(lightning.LightningModule):
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """Returns the loss of a batch: frames (B, T, H, W, 3) uint8, masks (B, T, H, W) 0/1."""
         frames, masks = self._frames(batch), batch["masks"]
-        counted = self._draw_counted(masks, index) if self.sound_counted < 1 else None
+        counted = self._draw_counted(masks, index) if self.config.imbalance else None
         if self._teacher:
             loss = self._taught(*self._teacher, frames, masks, counted)
         else:
@@ -145,10 +142,18 @@ class WindowSegmentation(lightning.LightningModule):
         return segmentation_loss(logits, masks, counted) + TEACHING * distance
 
     def _draw_counted(self, masks: Tensor, index: int) -> Tensor:
-        """All defect pixels and some sound ones, which follow from seed, epoch and batch."""
+        """As many sound pixels to a defect one as the config says, by seed, epoch and batch.
+
+        All defect pixels count, or all sound ones where these are too few. A batch without a defect
+        counts as many sound pixels as with one defect pixel, one at least.
+        """
         rng = np.random.default_rng([self.config.seed, self.current_epoch, index])
-        drawn = rng.random(masks.shape, np.float32) < self.sound_counted
-        return torch.from_numpy(drawn).to(masks.device) | (masks > 0)
+        drawn = torch.from_numpy(rng.random(masks.shape, np.float32)).to(masks.device)
+        defect = masks > 0
+        defects = int(defect.sum())
+        wanted, sound = self.config.imbalance * max(defects, 1), max(masks.numel() - defects, 1)
+        counted = drawn < torch.where(defect, sound / wanted, wanted / sound)
+        return counted | (drawn == drawn.min())
 
     @staticmethod
     def _frames(batch: dict[str, Tensor]) -> Tensor:
