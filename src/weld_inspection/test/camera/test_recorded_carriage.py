@@ -59,5 +59,21 @@ def test_a_bag_need_not_hold_the_definitions_of_its_types(tmp_path):
 
 
 def test_no_bag_is_one_clear_error(tmp_path):
+    for told in (None, pytest.fail):
+        with pytest.raises(CameraError, match="cannot be read"):
+            RecordedCarriage(tmp_path / "none", on_damage=told)
+
+
+def test_states_before_damage_are_there_where_that_may_be_told(bag):
+    (file,) = bag.glob("*.mcap")
+    content = bytearray(file.read_bytes())
+    message = content.index(state(SECOND + 25 * PERIOD))
+    head = struct.calcsize("<QHIQQ")  # of the record: its length, then channel and times
+    content[message - head : message - head + 8] = b"\xff" * 8
+    file.write_bytes(content)
     with pytest.raises(CameraError, match="cannot be read"):
-        RecordedCarriage(tmp_path / "none")
+        RecordedCarriage(bag)
+    told = []
+    carriage = RecordedCarriage(bag, on_damage=told.append)
+    (line,) = told
+    assert "break off after 0: " in line and carriage.count == 0  # a chunk is read as a whole

@@ -10,8 +10,10 @@ from rosbags.rosbag2 import StoragePlugin
 from rosbags.typesys import Stores, get_typestore
 
 from weld_inspection.camera.images import natural_key
+from weld_inspection.camera.simulated import SimulatedRecording
 from weld_inspection.camera.source import CameraError
-from weld_inspection.camera.sources import open_source
+from weld_inspection.camera.sources import open_recording, open_source
+from weld_inspection.camera.video import Video, open_capture
 
 
 def read_all(source):
@@ -310,6 +312,21 @@ def test_cut_bag_is_one_error(make_bag, clock, storage, fraction):
     assert str(path) in str(error.value)
 
 
+def test_bag_with_damage_in_the_middle_gives_the_frames_before_it(make_bag, make_message, clock):
+    pixels = np.zeros((240, 320, 3), np.uint8)
+    messages = [("/image_raw", make_message(pixels, "bgr8", k * 50_000_000)) for k in range(20)]
+    path = make_bag(messages)
+    (file,) = path.glob("*.mcap")
+    content = bytearray(file.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 300_000] = b"\xff" * 300_000
+    file.write_bytes(content)
+    source = open_source("bag", str(path), clock=clock)
+    assert source.frame_rate == 20.0
+    frames, error = read_to_error(source)
+    assert 4 < len(frames) <= 10 and "is damaged" in error
+
+
 def test_bag_with_damaged_metadata(make_bag):
     path = make_bag()
     (path / "metadata.yaml").write_text("rosbag2_bagfile_information: [")
@@ -318,6 +335,31 @@ def test_bag_with_damaged_metadata(make_bag):
 
 
 # any
+
+
+def test_the_number_of_pictures_is_known_beforehand(make_video, make_images, make_bag):
+    assert open_recording("video", str(make_video(25, name="weld.mp4"))).frame_count == 25
+    assert open_recording("images", str(make_images(7))).frame_count == 7
+    bag = make_bag()
+    (file,) = bag.glob("*.mcap")
+    for path in (bag, file):
+        assert open_recording("bag", str(path)).frame_count == 12
+    assert SimulatedRecording(1, "automatic", 2.0, 20.0).frame_count == 40
+
+
+def test_a_number_that_a_video_does_not_tell(make_video):
+    class Uncounted:
+        def __init__(self, path):
+            self.capture = open_capture(path)
+
+        def get(self, key):
+            return -1.0 if key == cv2.CAP_PROP_FRAME_COUNT else self.capture.get(key)
+
+        def read(self):
+            return self.capture.read()
+
+    path = str(make_video(3))
+    assert Video(path, Uncounted(path)).frame_count is None
 
 
 @pytest.mark.parametrize("rate", [-1.0, float("nan"), float("inf")])

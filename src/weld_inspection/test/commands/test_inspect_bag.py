@@ -1,16 +1,30 @@
-"""`inspect_bag` on videos and on what cannot be inspected; on bags see test/test_system.py."""
+"""`inspect_bag` on what is whole, damaged or nothing; a bag against its replay: test_system.py."""
+
+import re
+import struct
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from mcap_ros2.reader import read_ros2_messages
+from rclpy.serialization import serialize_message
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from std_msgs.msg import Header
 
+from weld_inspection.camera import video as video_module
+from weld_inspection.camera.recorded_carriage import CARRIAGE_TYPE
+from weld_inspection.camera.sources import open_recording
 from weld_inspection.commands.inspect_bag import command
 from weld_inspection.errors import InspectionError
+from weld_inspection.inspection.engine import InferenceEngine
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.weights import save_model
+from weld_inspection.nodes.defect_messages import to_image, to_time
+from weld_inspection.nodes.offline_inspection import inspect_recording
+from weld_interfaces.msg import CarriageState
 
 FRAMES, RATE = 25, 10.0
 
@@ -27,10 +41,23 @@ def model(tmp_path_factory):
 def video(tmp_path_factory):
     path = tmp_path_factory.mktemp("video") / "weld.mp4"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), RATE, (320, 180))
-    for k in range(FRAMES):
-        writer.write(np.full((180, 320, 3), 5 * k, np.uint8))
+    random = np.random.default_rng(1)
+    for _ in range(FRAMES):
+        writer.write(random.integers(0, 255, (180, 320, 3), np.uint8))
     writer.release()
     return path
+
+
+@pytest.fixture
+def inspect(model, tmp_path):
+    def run(recording, *options, parameters=""):
+        file = tmp_path / "parameters.yaml"
+        file.write_text(parameters)
+        arguments = [recording, "--out", tmp_path / "out", "--model", model, "--backend", "torch"]
+        arguments += ["--params-file", file] if parameters else []
+        return command([*map(str, arguments), *options])
+
+    return run
 
 
 def read(folder):
@@ -39,6 +66,10 @@ def read(folder):
     for item in read_ros2_messages(str(file)):
         messages.setdefault(item.channel.topic, []).append(item.ros_msg)
     return messages
+
+
+def seconds(messages):
+    return [m.header.stamp.sec + m.header.stamp.nanosec / 1e9 for m in messages]
 
 
 def test_every_window_of_a_video(video, model, tmp_path, capsys):
@@ -52,9 +83,7 @@ def test_every_window_of_a_video(video, model, tmp_path, capsys):
     assert command([*map(str, arguments), "--backend", "torch", "--precision", "fp32"]) == 0
     assert f"{FRAMES} frames, 5 windows" in capsys.readouterr().out
     messages = read(out)
-    stamps = [
-        m.header.stamp.sec + m.header.stamp.nanosec / 1e9 for m in messages["/weld/defect_mask"]
-    ]
+    stamps = seconds(messages["/weld/defect_mask"])
     assert stamps == pytest.approx([k / RATE for k in range(FRAMES)])
     reports = messages["/weld/defects"]
     assert [report.sequence for report in reports] == list(range(5))
@@ -67,6 +96,8 @@ def test_every_window_of_a_video(video, model, tmp_path, capsys):
 
 BAD_PARAMETERS = {
     "[": "cannot read parameters",
+    "/**/camera_driver: {ros__parameters: {frame_rate: -1.0}}": "frame_rate is -1.0 Hz",
+    "/**/camera_driver: {ros__parameters: {bag_topic: 3}}": "parameter bag_topic is 3",
     "/**/defect_detector: {ros__parameters: {seam: {direction: 3}}}": "direction 3 must be 1 or -1",
     "/**/defect_detector: {ros__parameters: {stride: often}}": "parameter stride is 'often'",
     "/**/defect_detector: {ros__parameters: {seam.direction: -1}}": (
@@ -96,3 +127,149 @@ def test_what_cannot_be_inspected(video, model, tmp_path):
         with pytest.raises(InspectionError, match=message):
             command([str(video), "--out", str(tmp_path / "a"), *common, "--params-file", str(bad)])
     assert not (tmp_path / "a").exists() and not (tmp_path / "partial").exists()
+
+
+def test_the_frame_rate_is_the_camera_drivers(video, inspect, tmp_path, monkeypatch):
+    # Of each node only its own parameters count, whatever stands with the other one.
+    parameters = (
+        "/**/camera_driver: {ros__parameters: {frame_rate: 25.0, stride: 2}}\n"
+        "/**/defect_detector: {ros__parameters: {frame_rate: 3.0, frame_id: 4}}"
+    )
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for k in range(10):
+        cv2.imwrite(str(folder / f"{k}.png"), np.full((90, 160, 3), k, np.uint8))
+    monkeypatch.setattr(video_module, "frame_rate_of", lambda capture: 0.0)
+    for recording, frames in ((folder, 10), (video, FRAMES)):
+        assert inspect(recording, parameters=parameters) == 0
+        messages = read(tmp_path / "out")
+        stamps = seconds(messages["/weld/defect_mask"])
+        assert stamps == pytest.approx([k / 25 for k in range(frames)])
+        assert len(messages["/weld/defects"]) == frames // 5
+        (tmp_path / "out").rename(tmp_path / f"{frames} frames")
+    with pytest.raises(InspectionError, match="does not say its frame rate: give"):
+        inspect(video)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def bag(tmp_path):
+    """Images on two topics, of 5 and of 20 frames, and the carriage's states beside them."""
+    store, image = get_typestore(Stores.ROS2_JAZZY), "sensor_msgs/msg/Image"
+    store.register(get_types_from_msg("std_msgs/Header header", CARRIAGE_TYPE))
+    pixels = np.random.default_rng(2).integers(0, 255, (240, 320, 3), np.uint8)
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        first, second = (
+            writer.add_connection(f"/{name}/image_raw", image, typestore=store) for name in "ab"
+        )
+        states = writer.add_connection("/carriage_state", CARRIAGE_TYPE, typestore=store)
+        for k in range(20):
+            stamp_ns = round((100 + k / RATE) * 1e9)
+            frame = to_image(pixels, "bgr8", Header(stamp=to_time(stamp_ns)))
+            state = CarriageState(header=frame.header, position=k / 100)
+            for topic in (first, second)[k >= 5 :]:
+                writer.write(topic, stamp_ns, serialize_message(frame))
+            writer.write(states, stamp_ns, serialize_message(state))
+    return tmp_path / "bag"
+
+
+def test_the_topic_of_a_bag(bag, inspect, tmp_path):
+    parameters = "/**/camera_driver: {ros__parameters: {bag_topic: /b/image_raw, frame_rate: 99}}"
+    with pytest.raises(InspectionError, match="several topics"):
+        inspect(bag, parameters=parameters.replace("bag_topic", "topic"))
+    for options, frames in (([], 20), (["--topic", "/a/image_raw"], 5)):
+        assert inspect(bag, *options, parameters=parameters) == 0
+        masks = read(tmp_path / "out")["/weld/defect_mask"]
+        # A bag keeps its stamps, whatever the rate.
+        assert seconds(masks) == pytest.approx([100 + k / RATE for k in range(frames)])
+        (tmp_path / "out").rename(tmp_path / f"{frames} frames")
+
+
+def test_what_comes_before_damage_of_a_bag_is_kept(bag, inspect, tmp_path, capsys):
+    (file,) = bag.glob("*.mcap")
+    content = bytearray(file.read_bytes())
+    middle = len(content) * 2 // 3
+    content[middle : middle + 300_000] = b"\xff" * 300_000
+    file.write_bytes(content)
+    assert inspect(bag, "--topic", "/b/image_raw") == 1
+    told = capsys.readouterr()
+    assert "bag: the carriage's states break off after " in told.err
+    assert "error: reading broke off after " in told.err and "what came before" in told.err
+    masks = read(tmp_path / "out")["/weld/defect_mask"]
+    assert 5 <= len(masks) < 20 and f"{len(masks) // 5} windows" in told.out
+
+
+def index_first(content):
+    """An mp4 with its index before the frames, as it is streamed."""
+    start = content.index(b"mdat") - 4
+    end = content.index(b"moov", start) - 4
+    index = bytearray(content[end:])
+    table = index.index(b"stco") + 8
+    (count,) = struct.unpack_from(">I", index, table)
+    offsets = struct.unpack_from(f">{count}I", index, table + 4)
+    struct.pack_into(f">{count}I", index, table + 4, *(item + len(index) for item in offsets))
+    return content[:start] + bytes(index) + content[start:end]
+
+
+def test_what_comes_before_the_cut_of_a_video_is_kept(video, inspect, tmp_path, capsys):
+    content = index_first(video.read_bytes())
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(content[: len(content) * 2 // 3])
+    assert inspect(cut) == 1
+    told = capsys.readouterr()
+    (line,) = told.err.splitlines()
+    found = re.fullmatch(
+        r"inspect_bag: error: reading broke off after (\d+) frames \((\S+) s\): video .* ends "
+        r"after (\d+) of 25 frames: it is cut or damaged; what came before is kept",
+        line,
+    )
+    frames = int(found[1])
+    assert 10 <= frames < 20 and float(found[2]) == pytest.approx((frames - 1) / RATE)
+    assert f"{frames} frames, {frames // 5} windows" in told.out
+    assert len(read(tmp_path / "out")["/weld/defect_mask"]) == 5 * (frames // 5)
+    assert not (tmp_path / "partial").exists()
+
+
+def test_nothing_is_left_of_a_video_that_cannot_be_read(video, inspect, tmp_path):
+    content = video.read_bytes()
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InspectionError, match="cut before its index"):
+        inspect(cut)
+    assert [item.name for item in tmp_path.iterdir() if item.is_dir()] == []
+
+
+def test_a_window_that_fails_costs_no_other(video, inspect, tmp_path, capsys, monkeypatch):
+    judge, calls = InferenceEngine.judge, []
+
+    def judge_all_but_the_second(self, progress):
+        calls.append(progress)
+        if len(calls) == 2:
+            raise RuntimeError("out of\nmemory")
+        return judge(self, progress)
+
+    monkeypatch.setattr(InferenceEngine, "judge", judge_all_but_the_second)
+    assert inspect(video) == 1
+    told = capsys.readouterr()
+    assert f"{FRAMES} frames, 4 windows" in told.out and "1 failed" in told.out
+    assert told.err == (
+        "inspect_bag: error: 1 of 5 windows failed, the last at 0.90 s: "
+        "RuntimeError: out of memory\n"
+    )
+    messages = read(tmp_path / "out")
+    stamps = seconds(messages["/weld/defect_mask"])
+    assert stamps == pytest.approx([k / RATE for k in range(FRAMES) if not 5 <= k < 10])
+    assert [report.frames_dropped for report in messages["/weld/defects"]] == [0, 5, 0, 0]
+
+
+def test_frames_that_cannot_be_decoded_are_progress(video, model, tmp_path):
+    content = bytearray(video.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 60_000] = np.random.default_rng(5).bytes(60_000)
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(content)
+    recording, steps = open_recording("video", str(damaged)), []
+    engine = InferenceEngine(model, "cpu", "fp32", "torch")
+    inspect_recording(recording, None, engine, tmp_path / "out", advance=steps.append)
+    recording.close()
+    assert max(steps) > 1 and sum(steps) == recording.frame_count == FRAMES

@@ -1,14 +1,13 @@
 """A rosbag2 bag as a recording."""
 
-import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from statistics import median
 
 from rosbags.interfaces import Connection
-from rosbags.rosbag2 import Reader, ReaderError
-from rosbags.serde import SerdeError
+from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
@@ -20,8 +19,9 @@ from weld_inspection.stamps import NANOSECONDS, to_nanoseconds
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 DEFAULT_TOPIC_ENDING = "image_raw"
 RATE_SAMPLES = 11  # messages from whose stamps the frame rate is taken
-# What a reader raises on a bag that is absent, damaged or of another format.
-DAMAGE = (ReaderError, SerdeError, sqlite3.Error, OSError)
+# What a reader raises on a bag that is absent, damaged or of another format: its own errors and
+# those of the files, of SQLite, of decompression and of unpacking, which have nothing in common.
+DAMAGE = Exception
 
 
 @cache
@@ -62,6 +62,7 @@ class Bag(Recording):
         try:
             self._connections = self._choose(topic)
             self.topic = self._connections[0].topic
+            self.frame_count = sum(item.msgcount for item in self._connections) or None
             self.frame_rate = self._measure_rate()
             self.rewind()
             first = self.read()
@@ -123,8 +124,9 @@ class Bag(Recording):
         """Returns frames a second by the median step between the first stamps; 0 if unknown."""
         self.rewind()
         stamps: list[int] = []
-        while len(stamps) < RATE_SAMPLES and (image := self._next_message()) is not None:
-            stamps.append(image.stamp_ns)
+        with suppress(CameraError):  # those before damage are played all the same
+            while len(stamps) < RATE_SAMPLES and (image := self._next_message()) is not None:
+                stamps.append(image.stamp_ns)
         steps = [b - a for a, b in zip(stamps, stamps[1:], strict=False) if b > a]
         if not steps:
             return 0.0

@@ -53,6 +53,7 @@ class ImageFolder(Recording):
         if not files:
             raise CameraError(f"image folder {path} holds no images ({', '.join(SUFFIXES)})")
         self._files = sorted(files, key=lambda file: natural_key(file.name))
+        self.frame_count = len(self._files)
         self._next = 0
         first = self.read()
         assert first is not None

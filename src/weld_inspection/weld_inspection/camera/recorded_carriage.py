@@ -1,6 +1,7 @@
 """The carriage of a recorded weld, as its bag has it."""
 
 from bisect import bisect_right
+from collections.abc import Callable
 from pathlib import Path
 
 from rosbags.rosbag2 import Reader
@@ -21,24 +22,30 @@ class RecordedCarriage:
         count: States in the bag.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, on_damage: Callable[[str], None] | None = None) -> None:
         """Reads the states of a bag; it may hold none.
 
         Args:
             path: A rosbag2 folder or .mcap file.
+            on_damage: Told where and why the states break off, where those before are to be used
+                all the same.
 
         Raises:
-            CameraError: The bag cannot be read.
+            CameraError: The bag cannot be opened, or is damaged and nobody is to be told.
         """
+        found: list[tuple[int, bytes]] = []
+        opened = False
         try:
             with Reader(path) as reader:
+                opened = True
                 chosen = [item for item in reader.connections if item.msgtype == CARRIAGE_TYPE]
-                found = [
-                    (header_stamp_ns(bytes(data)), bytes(data))
-                    for _, _, data in (reader.messages(connections=chosen) if chosen else ())
-                ]
+                for _, _, data in reader.messages(connections=chosen) if chosen else ():
+                    found.append((header_stamp_ns(bytes(data)), bytes(data)))
         except DAMAGE as error:
-            raise CameraError(f"bag {path} cannot be read: {error}") from error
+            if not opened or on_damage is None:
+                raise CameraError(f"bag {path} cannot be read: {error}") from error
+            count = len(found)
+            on_damage(f"bag {path}: the carriage's states break off after {count}: {error}")
         found.sort(key=lambda item: item[0])
         self._stamps = [stamp for stamp, _ in found]
         self._states = [data for _, data in found]

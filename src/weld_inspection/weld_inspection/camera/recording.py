@@ -29,6 +29,7 @@ class Recording(ABC):
         frame_rate: Its own frames a second.
         width: Width of its (first) picture in pixels.
         height: Height of its (first) picture in pixels.
+        frame_count: Pictures that it says it holds; None where that is not known.
         remote: Whether it comes over a network, where a failure may pass.
     """
 
@@ -36,6 +37,7 @@ class Recording(ABC):
     frame_rate: float
     width: int
     height: int
+    frame_count: int | None = None
     remote: bool = False
 
     @abstractmethod

@@ -27,6 +27,7 @@ class SimulatedRecording(Recording):
         except InspectionError as error:
             raise CameraError(str(error)) from error
         self.frame_rate = self._weld.frame_rate
+        self.frame_count = self._weld.frame_count
         self._next = 0
         self.height, self.width = self._weld.image(0).shape[:2]
 

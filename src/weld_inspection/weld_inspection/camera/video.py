@@ -80,6 +80,7 @@ class Video(Recording):
         self._capture = capture or open_capture(path)
         self.frame_rate = frame_rate_of(self._capture)
         self._count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self.frame_count = self._count if self._count > 0 else None
         self._position = 0  # frames behind, damaged ones too
         self._first = self._decode()
         if self._first is None:

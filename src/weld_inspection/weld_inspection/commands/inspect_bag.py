@@ -1,6 +1,7 @@
 """`ros2 run weld_inspection inspect_bag`: inspects a bag or a video as fast as it goes."""
 
 import argparse
+import sys
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -9,7 +10,6 @@ from pathlib import Path
 from weld_inspection.commands import run_command
 from weld_inspection.errors import InspectionError
 
-DEFAULT_MODEL = "bi_crrn_e"
 EXAMPLES = """examples:
   inspect_bag weld_recordings/20261124_101500_defect --out inspected
   inspect_bag weld.mp4 --out inspected --model bi_crrn_ed_attn --precision int8
@@ -28,11 +28,11 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("recording", type=Path, help="a bag, a video or a folder of images")
     parser.add_argument("--out", type=Path, required=True, help="folder of the new bag")
     parser.add_argument("--params-file", type=Path, help="parameters of the nodes, as for a launch")
-    parser.add_argument("--model", help="file or name of a shipped model (bi_crrn_e)")
+    parser.add_argument("--model", help="file or name of a shipped model (the preferred one)")
     parser.add_argument("--backend", help="torch, openvino or auto (auto)")
     parser.add_argument("--precision", help="auto, fp32, bf16 or int8 (auto)")
     parser.add_argument("--device", help="auto, cpu or cuda (auto)")
-    parser.add_argument("--topic", default="", help="images of a bag that has several")
+    parser.add_argument("--topic", default="", help="images of a bag (the file's bag_topic)")
     parser.add_argument("--namespace", default="/weld", help="of the topics written (/weld)")
     options = parser.parse_args(arguments)
     if not options.namespace.startswith("/"):
@@ -44,7 +44,7 @@ def command(arguments: list[str]) -> int:
     from weld_inspection.camera.recorded_carriage import RecordedCarriage
     from weld_inspection.camera.sources import open_recording
     from weld_inspection.inspection.engine import InferenceEngine
-    from weld_inspection.inspection.model_choice import find_model
+    from weld_inspection.inspection.model_choice import PREFERRED, find_model
     from weld_inspection.nodes.offline_inspection import (
         OfflineParameters,
         inspect_recording,
@@ -59,18 +59,24 @@ def command(arguments: list[str]) -> int:
     given = {name: getattr(options, name) for name in ("model", "backend", "precision", "device")}
     parameters = replace(parameters, **{name: value for name, value in given.items() if value})
     kind = _kind(options.recording)
-    recording = open_recording(kind, str(options.recording), topic=options.topic)
-    carriage = RecordedCarriage(options.recording) if kind == "bag" else None
+    topic = options.topic or parameters.bag_topic
+    recording = open_recording(kind, str(options.recording), topic=topic)
+    carriage, faults = None, []
+    if kind == "bag":
+        carriage = RecordedCarriage(options.recording, on_damage=faults.append)
     shipped = Path(get_package_share_directory("weld_inspection")) / "models"
     engine = InferenceEngine(
-        find_model(parameters.model or DEFAULT_MODEL, shipped),
+        find_model(parameters.model or PREFERRED[0], shipped),
         parameters.device,
         parameters.precision,
         parameters.backend,
     )
     print(f"{engine.info.model_id}, backend {engine.info.reason}")
     began = time.perf_counter()
-    with closing(recording), tqdm(unit="frame", disable=None) as bar:
+    with (
+        closing(recording),
+        tqdm(total=recording.frame_count, unit="frame", disable=None) as bar,
+    ):
         summary = inspect_recording(
             recording,
             carriage,
@@ -83,10 +89,21 @@ def command(arguments: list[str]) -> int:
     took = time.perf_counter() - began
     print(
         f"{summary.frames} frames, {summary.windows} windows, {summary.defective} of them "
-        f"defective; {took:.1f} s, {summary.seconds / took:.1f} times real time"
+        f"defective, {summary.failed} failed; {took:.1f} s, {summary.seconds / took:.1f} times "
+        "real time"
     )
     print(f"bag: {summary.bag}")
-    return 0
+    if summary.failed:
+        windows = summary.windows + summary.failed
+        faults.append(f"{summary.failed} of {windows} windows failed, the last {summary.failure}")
+    if summary.damage:
+        faults.append(
+            f"reading broke off after {summary.frames} frames ({summary.seconds:.2f} s): "
+            f"{summary.damage}; what came before is kept"
+        )
+    for fault in faults:
+        print(f"{parser.prog}: error: {' '.join(fault.split())}", file=sys.stderr)
+    return 1 if faults else 0
 
 
 def _kind(path: Path) -> str:

@@ -16,6 +16,7 @@ from std_msgs.msg import Header
 from weld_inspection.camera.prefetch import Prefetch
 from weld_inspection.camera.recorded_carriage import RecordedCarriage
 from weld_inspection.camera.recording import RecordedImage, Recording
+from weld_inspection.camera.source import CameraError
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.decision import DecisionSettings
 from weld_inspection.inspection.engine import InferenceEngine
@@ -27,12 +28,15 @@ from weld_inspection.nodes.bag_topics import recorded_topic
 from weld_inspection.nodes.defect_messages import to_image, to_info, to_report, to_time
 from weld_inspection.recording.bag_file import PARTIAL_FOLDER, BagFile
 from weld_inspection.recording.definitions import DefinitionStore
+from weld_inspection.recording.errors import RecordingError
 from weld_inspection.recording.topics import RecordedTopic, Role
 from weld_inspection.stamps import NANOSECONDS, to_nanoseconds
 from weld_interfaces.msg import CarriageState, DefectReport, DetectorInfo
 
 DECODED_AHEAD = 16  # frames; 44 MB of 1280x720
-NODE_SECTIONS = ("/**/defect_detector", "/**/camera_driver")
+DETECTOR_SECTION, CAMERA_SECTION = "/**/defect_detector", "/**/camera_driver"
+CAMERA_PARAMETERS = ("frame_id", "frame_rate", "bag_topic")  # the others are the detector's
+HIGHEST_FRAME_RATE = 240.0  # Hz, the camera driver's bound
 SEAM_DEFAULTS = {**asdict(SeamGeometry()), "max_age": 1.0}
 
 
@@ -48,6 +52,9 @@ class OfflineParameters:
         max_frame_gap: Longest time between two frames of a window in seconds; 0 for the usual one.
         seam: metres_per_pixel, camera_offset, direction and max_age.
         frame_id: Of the camera driver.
+        frame_rate: Of the camera driver: frames a second of a video or of images; 0 for the
+            recording's own. A bag keeps its stamps.
+        bag_topic: Of the camera driver: the bag's images; if empty, as Bag chooses.
         model: As the detector's, and so device, precision and backend.
     """
 
@@ -58,16 +65,19 @@ class OfflineParameters:
     max_frame_gap: float = 0.0
     seam: dict[str, Any] = field(default_factory=dict)
     frame_id: str = "weld_camera"
+    frame_rate: float = 0.0
+    bag_topic: str = ""
     model: str = ""
     device: str = "auto"
     precision: str = "auto"
     backend: str = "auto"
 
     def __post_init__(self) -> None:
-        """Checks the types.
+        """Checks the types and the rate.
 
         Raises:
-            InspectionError: A value is of another type than the node's parameter.
+            InspectionError: A value is of another type than the node's parameter, or the rate is
+                out of its bounds.
         """
         given = {name: getattr(self, name) for name in self.__dataclass_fields__}
         defaults = {name: item.default for name, item in self.__dataclass_fields__.items()}
@@ -83,6 +93,10 @@ class OfflineParameters:
             if not isinstance(value, wanted) or (number and not math.isfinite(value)):
                 kind = type(defaults[name]).__name__
                 raise InspectionError(f"parameter {name} is {value!r}: give a value of type {kind}")
+        if not 0 <= self.frame_rate <= HIGHEST_FRAME_RATE:
+            raise InspectionError(
+                f"frame_rate is {self.frame_rate} Hz: give 0 to {HIGHEST_FRAME_RATE:g}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +109,9 @@ class OfflineSummary:
         windows: Windows inspected.
         defective: Of those, how many are defective.
         seconds: Time that the frames show.
+        failed: Windows that could not be inspected.
+        failure: When the last of them was and why it failed; empty if none did.
+        damage: Why reading broke off after these frames; empty if it came to the end.
     """
 
     bag: Path
@@ -102,6 +119,9 @@ class OfflineSummary:
     windows: int
     defective: int
     seconds: float
+    failed: int = 0
+    failure: str = ""
+    damage: str = ""
 
 
 def read_parameters(path: Path) -> OfflineParameters:
@@ -112,22 +132,27 @@ def read_parameters(path: Path) -> OfflineParameters:
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        found: dict[str, Any] = {}
-        sections = [values[name] for name in NODE_SECTIONS if name in values]
-        for section in sections:
-            found |= section["ros__parameters"] or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
+        sections: dict[str, dict[str, Any]] = {
+            name: dict(values[name]["ros__parameters"] or {})
+            for name in (DETECTOR_SECTION, CAMERA_SECTION)
+            if name in values
+        }
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
         raise InspectionError(f"cannot read parameters from {path}: {error}") from error
     if not sections:
         raise InspectionError(
-            f"{path} has no parameters for the detector: they stand under {NODE_SECTIONS[0]}, as "
+            f"{path} has no parameters for the detector: they stand under {DETECTOR_SECTION}, as "
             "in config/weld_inspection.yaml"
         )
-    dotted = sorted(name for name in found if "." in name)
+    dotted = sorted(name for found in sections.values() for name in found if "." in name)
     if dotted:
         raise InspectionError(f"{path}: write {dotted[0]} as nested names, not with a dot")
-    names = OfflineParameters.__dataclass_fields__
-    return OfflineParameters(**{name: value for name, value in found.items() if name in names})
+    given: dict[str, Any] = {}
+    for name in OfflineParameters.__dataclass_fields__:
+        found = sections.get(CAMERA_SECTION if name in CAMERA_PARAMETERS else DETECTOR_SECTION, {})
+        if name in found:
+            given[name] = found[name]
+    return OfflineParameters(**given)
 
 
 def inspect_recording(
@@ -138,28 +163,32 @@ def inspect_recording(
     *,
     parameters: OfflineParameters = OfflineParameters(),
     namespace: str = "/weld",
-    advance: Callable[[], None] = lambda: None,
+    advance: Callable[[int], object] = lambda frames: None,
 ) -> OfflineSummary:
     """Inspects a recording and writes masks and reports as the detector would publish them.
 
     Recorded stamps are kept; a recording without any gets 0, 1 / rate, 2 / rate ... seconds. What
     lies in the bag differs from a live run in nothing but times: messages bear the stamps of their
-    frames, and a report's latency is 0.
+    frames, and a report's latency is 0. As in a live run, a window that fails is left out, and
+    what came before damage is kept.
 
     Args:
-        recording: Is read to its end; the caller closes it.
+        recording: Is read to its end, or to where it is damaged; the caller closes it.
         carriage: States of the carriage; None where none are known.
         engine: Runs the network.
         out: The bag's folder; must not be there.
         parameters: Those that change what is found.
         namespace: Of the topics.
-        advance: Called after each frame.
+        advance: Called after each frame with how many have passed, undecodable ones included.
 
     Raises:
-        InspectionError: The recording is damaged or the bag cannot be written.
+        InspectionError: Not one frame can be read, or the bag cannot be written; no bag is left.
     """
-    if recording.frame_rate <= 0:
-        raise InspectionError(f"{recording.name} does not say its frame rate")
+    rate = parameters.frame_rate or recording.frame_rate
+    if rate <= 0:
+        raise InspectionError(
+            f"{recording.name} does not say its frame rate: give the camera driver's frame_rate"
+        )
     settings = DecisionSettings(
         parameters.threshold or engine.info.threshold,
         parameters.pixel_threshold,
@@ -179,10 +208,11 @@ def inspect_recording(
     info = to_info(engine.info, settings, stride=windows.stride, active=True)
     writer = _ResultWriter(out, namespace, engine.info.model_id, positions)
     frames, first_ns, stamp_ns = 0, 0, 0
-    ahead = Prefetch(_images(recording), DECODED_AHEAD, lambda: None, "decode")
+    failed, failure = 0, ""
+    images = _Images(recording)
     try:
-        while (item := ahead.get()) is not None:
-            stamp_ns = _stamp(item, frames, recording.frame_rate)
+        for item in images:
+            stamp_ns = _stamp(item, frames, rate)
             if not frames:
                 first_ns = stamp_ns
                 writer.write_info(stamp_ns, info)
@@ -196,17 +226,54 @@ def inspect_recording(
                     message.weld_id,
                 )
             tag = Header(stamp=to_time(stamp_ns), frame_id=parameters.frame_id)
-            for result in inspector.add(item.image, stamp_ns, tag=tag):
-                writer.write(result)
-            advance()
+            window = inspector.collect(item.image, stamp_ns, tag=tag)
+            try:
+                if window is not None:
+                    writer.write(inspector.inspect(window))
+            except RecordingError:
+                raise
+            except Exception as error:  # whatever is raised there costs this window, not the rest
+                seconds = (stamp_ns - first_ns) / NANOSECONDS
+                failed, failure = failed + 1, f"at {seconds:.2f} s: {type(error).__name__}: {error}"
+            advance(1 + item.skipped)
     except BaseException:
         writer.discard()
         raise
     finally:
-        ahead.close()
+        images.close()
     bag = writer.close()
-    seconds = (stamp_ns - first_ns) / NANOSECONDS
-    return OfflineSummary(bag, frames, writer.reports, writer.defective, seconds)
+    return OfflineSummary(
+        bag,
+        frames,
+        writer.reports,
+        writer.defective,
+        (stamp_ns - first_ns) / NANOSECONDS,
+        failed,
+        failure,
+        images.damage,
+    )
+
+
+class _Images:
+    """A recording's images, decoded ahead, up to its end or to where it is damaged."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._ahead = Prefetch(iter(recording.read, None), DECODED_AHEAD, lambda: None, "decode")
+        self.damage = ""
+
+    def __iter__(self) -> Iterator[RecordedImage]:
+        begun = False
+        try:
+            while (item := self._ahead.get()) is not None:
+                begun = True
+                yield item
+        except CameraError as error:
+            if not begun:
+                raise
+            self.damage = str(error)
+
+    def close(self) -> None:
+        self._ahead.close()
 
 
 class _ResultWriter:
@@ -234,8 +301,7 @@ class _ResultWriter:
         self._put("info", stamp_ns, info)
 
     def write(self, result: WindowResult) -> None:
-        for frame in result.frames:
-            self._put("mask", frame.stamp_ns, to_image(frame.mask, "mono8", frame.tag))
+        masks = [to_image(frame.mask, "mono8", frame.tag) for frame in result.frames]
         report = to_report(
             result,
             sequence=self.reports,
@@ -243,6 +309,8 @@ class _ResultWriter:
             model_id=self._model_id,
             latency_ns=0,
         )
+        for frame, mask in zip(result.frames, masks, strict=True):
+            self._put("mask", frame.stamp_ns, mask)
         self._put("report", result.end_ns, report)
         self.reports += 1
         self.defective += result.defective
@@ -264,11 +332,6 @@ class _ResultWriter:
 
     def _put(self, topic: str, stamp_ns: int, message: Any) -> None:
         self._bag.write(self._topics[topic].name, stamp_ns, serialize_message(message))
-
-
-def _images(recording: Recording) -> Iterator[RecordedImage]:
-    while (item := recording.read()) is not None:
-        yield item
 
 
 def _stamp(item: RecordedImage, frames: int, rate: float) -> int:
