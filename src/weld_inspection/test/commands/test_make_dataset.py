@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -10,9 +11,12 @@ import pytest
 
 from weld_inspection.commands.make_dataset import command
 from weld_inspection.errors import InspectionError
+from weld_inspection.training import presets
+from weld_inspection.training.clip_plans import ClipStore, SimulatedPlan
 from weld_inspection.training.clips import ClipError, open_clips
+from weld_inspection.training.dataset_builder import build_dataset
 from weld_inspection.training.photo_split import split_names
-from weld_inspection.training.presets import PRESETS
+from weld_inspection.training.presets import PRESETS, clips_digest, remarks
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +241,13 @@ def test_preset_is_whole_repeatable_and_goes_on_where_it_was(tmp_path, photograp
     assert (tmp_path / "a/train/dataset.json").stat().st_mtime_ns == stamp
     with pytest.raises(ClipError, match="holds another data set"):
         command(["preset", "small", "--out", str(tmp_path / "a")])
+    with pytest.raises(ClipError, match="photos_train holds another data set"):
+        command([*arguments, "--licence", "CC BY 4.0", "--out", str(tmp_path / "a")])
+    fewer = tmp_path / "fewer"
+    shutil.copytree(photographs, fewer)
+    (fewer / "images/3.jpg").unlink()
+    with pytest.raises(ClipError, match="photos_.* holds another data set"):
+        command(["preset", "tiny", "--photos", str(fewer), "--out", str(tmp_path / "a")])
 
 
 @pytest.mark.parametrize(
@@ -252,3 +263,174 @@ def test_presets_are_four_fifths_training_and_never_share_a_seed(preset, clips, 
         assert sum(plan.frame_count for plan in part.plans()) == part.frames
     seeds = [plan.seed for part in parts.values() for plan in part.plans()]
     assert len(set(seeds)) == len(seeds)
+
+
+# Of the published set's frames and masks: mean grey level, and share of defect pixels.
+TINY = {
+    "train": (83.8205, 0.0228536),
+    "tune": (76.7374, 0.0133137),
+    "validation": (122.1497, 0.0046125),
+}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The preset's simulated parts."""
+    folder = tmp_path_factory.mktemp("preset") / "tiny"
+    assert command(["preset", "tiny", "--out", str(folder)]) == 0
+    return folder
+
+
+def test_the_tiny_preset_is_the_published_one(tiny, capsys):
+    assert command(["preset", "tiny", "--out", str(tiny)]) == 0
+    told = capsys.readouterr().out
+    if "warning" in told:  # a processor that rounds otherwise: a pixel now and then
+        assert "likely because of another processor" in told
+    else:
+        assert told.count("the published set") == len(PRESETS["tiny"])
+    for part, (level, share) in TINY.items():
+        clips = open_clips(tiny / part)
+        assert np.mean([frame.mean() for clip in clips for frame in clip.frames()]) == (
+            pytest.approx(level, abs=2e-3)
+        )
+        assert np.mean([mask.mean() / 255 for clip in clips for mask in clip.masks()]) == (
+            pytest.approx(share, abs=2e-5)
+        )
+
+
+def test_another_set_than_the_published_one_is_warned_of(tiny, monkeypatch, capsys):
+    changed = presets.PUBLISHED["tiny"] | {"tune": ("0" * 64,)}
+    monkeypatch.setitem(presets.PUBLISHED, "tiny", changed)
+    assert command(["preset", "tiny", "--out", str(tiny)]) == 0
+    told = capsys.readouterr().out
+    warning = "warning: not the published set, likely because of"
+    assert f"{tiny / 'tune'}: {warning} another processor" in told
+    assert told.count("the published set") == 3 and told.count("warning") == 1
+    summary = json.loads((tiny / "tune/dataset.json").read_text()) | {"opencv": "4.0.0"}
+    (told,) = remarks("tiny", "tune", summary)
+    assert told == f"{warning} OpenCV 4.0.0 instead of {presets.PUBLISHED_OPENCV}"
+
+
+def test_the_digest_is_of_the_clips_alone(tiny):
+    summary = json.loads((tiny / "train/dataset.json").read_text())
+    assert clips_digest(summary | {"opencv": "9", "format_version": 9}) == clips_digest(summary)
+    turned = summary | {"clips": summary["clips"][::-1]}
+    assert clips_digest(turned) != clips_digest(summary)
+
+
+@pytest.mark.parametrize(
+    ("preset", "part", "ratio", "warned"),
+    [
+        ("paper", "train", 30, False),
+        ("paper", "train", 19, True),
+        ("paper", "validation", 46, True),
+        ("paper", "photos_train", 12, False),
+        ("tiny", "train", 216, False),
+    ],
+)
+def test_a_share_of_defects_far_from_the_papers_is_warned_of(preset, part, ratio, warned):
+    share = 1 / (ratio + 1)
+    summary = {"frame_count": 100, "defect_pixel_ratio": share, "clips": [], "opencv": "4"}
+    told = [line for line in remarks(preset, part, summary) if "published" not in line]
+    assert (
+        told
+        == [f"warning: {ratio} sound pixels to a defect one, not about 30 as in the paper"][
+            : int(warned)
+        ]
+    )
+
+
+def test_a_part_of_an_older_definition_is_not_taken_for_this_one(tiny, monkeypatch, tmp_path):
+    out = tmp_path / "tiny"
+    shutil.copytree(tiny, out)
+    part = PRESETS["tiny"]["validation"]
+    for change in ({"defects_per_metre": 20.0}, {"frames": 99}, {"first_seed": 520_001}):
+        changed = PRESETS["tiny"] | {"validation": replace(part, **change)}
+        monkeypatch.setitem(presets.PRESETS, "tiny", changed)
+        with pytest.raises(ClipError, match="validation holds another data set"):
+            command(["preset", "tiny", "--out", str(out)])
+    monkeypatch.undo()
+    clip = out / "tune/manual_510000/clip.json"
+    clip.write_text(clip.read_text().replace('"positions"', '"positions" '))
+    with pytest.raises(ClipError, match="tune holds another data set"):
+        command(["preset", "tiny", "--out", str(out)])
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenOff(SimulatedPlan):
+    """A clip that is interrupted at its third frame."""
+
+    def make(self, folder, store, advance):
+        frames = 0
+
+        def count():
+            nonlocal frames
+            frames += 1
+            if frames == 3:
+                raise KeyboardInterrupt
+
+        SimulatedPlan.make(self, folder, store, count)
+
+
+PLANS = [SimulatedPlan(f"manual_{seed}", seed, "manual", 6) for seed in (1, 2, 3)]
+
+
+@pytest.fixture
+def broken_off(tmp_path):
+    """A data set whose making was interrupted in its second clip."""
+    out = tmp_path / "broken_off"
+    plans = [PLANS[0], BrokenOff("manual_2", 2, "manual", 6), PLANS[2]]
+    with pytest.raises(KeyboardInterrupt):
+        build_dataset(out, plans, ClipStore(), request={})
+    assert {folder.name for folder in out.iterdir()} == {"manual_1", "manual_2"}
+    return out
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupted_data_set_goes_on_where_it_was(broken_off, tmp_path, workers):
+    stamp = (broken_off / "manual_1/frames.mkv").stat().st_mtime_ns
+    (broken_off / "dataset.json.part").write_text("{")  # as if interrupted at the end, too
+    frames = []
+    summary = build_dataset(
+        broken_off, PLANS, ClipStore(), request={}, workers=workers, advance=frames.append
+    )
+    assert (broken_off / "manual_1/frames.mkv").stat().st_mtime_ns == stamp
+    assert sum(frames) == 18 and frames[0] == 6
+    assert summary == build_dataset(tmp_path / "whole", PLANS, ClipStore(), request={})
+    assert {path.name for path in broken_off.iterdir()} == {
+        path.name for path in (tmp_path / "whole").iterdir()
+    }
+    for clip in open_clips(broken_off):
+        assert len(list(clip.frames())) == len(list(clip.masks())) == 6
+
+
+@pytest.mark.parametrize("other", ["seed", "size", "codec", "file", "clip"])
+def test_what_is_not_left_of_this_data_set_is_refused_and_kept(broken_off, other):
+    plans, store = PLANS, ClipStore()
+    if other == "seed":
+        plans = [replace(PLANS[0], seed=9), *PLANS[1:]]
+    elif other == "size":
+        store = ClipStore(80, 46)
+    elif other == "codec":
+        store = ClipStore(codec="mp4")
+    elif other == "file":
+        (broken_off / "manual_2/notes.txt").write_text("mine")
+    else:
+        plans = PLANS[1:]
+    before = sorted(broken_off.glob("**/*"))
+    with pytest.raises(ClipError, match="is not empty: remove it or give another --out"):
+        build_dataset(broken_off, plans, store, request={})
+    assert sorted(broken_off.glob("**/*")) == before
+
+
+def test_a_data_set_at_work_is_left_to_the_one_who_makes_it(tmp_path):
+    refused = []
+
+    def second(frames):
+        if frames and not refused:
+            with pytest.raises(ClipError, match="another make_dataset is at work") as caught:
+                build_dataset(tmp_path / "a", PLANS, ClipStore(), request={})
+            refused.append(caught)
+
+    assert build_dataset(tmp_path / "a", PLANS, ClipStore(), request={}, advance=second)
+    assert refused

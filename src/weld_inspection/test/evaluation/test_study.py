@@ -65,7 +65,7 @@ def rows(file):
 
 def test_every_network_is_trained_with_every_seed(finished):
     _, _, runs = finished
-    assert {folder.name for folder in runs.iterdir()} == {
+    assert {folder.name for folder in runs.iterdir() if folder.is_dir()} == {
         f"{network}_{seed}" for network in NETWORKS for seed in (0, 1)
     }
     model = load_model(runs / "unet_1" / "model.safetensors")
@@ -200,6 +200,38 @@ def test_a_run_of_other_numbers_is_not_taken_for_one_of_these(finished, numbers,
     changed = [str(other) if item == str(numbers) else item for item in arguments]
     with pytest.raises(InspectionError, match="begun with another epochs"):
         study(changed)
+
+
+def test_a_run_on_other_data_is_not_taken_for_one_on_these(
+    finished, clips, tmp_path, monkeypatch, capsys
+):
+    arguments, _, runs = finished
+
+    def on(data):
+        return [str(data) if item == str(clips) else item for item in arguments]
+
+    # What is told before the report is all that is of interest.
+    monkeypatch.setattr("weld_inspection.evaluation.study.write_report", lambda out, *_, **__: out)
+    elsewhere = tmp_path / "moved"
+    shutil.copytree(clips, elsewhere)
+    assert study(on(elsewhere)) == 0
+    assert "bi-CRRN-E, seed 0: trained already" in capsys.readouterr().out
+    manifest = elsewhere / "train/dataset.json"
+    content = manifest.read_text()
+    manifest.write_text(content.replace('"preset": "tiny"', '"preset": "small"'))
+    with pytest.raises(InspectionError, match="bi_crrn_e_0 was begun with another train in --data"):
+        study(on(elsewhere))
+    manifest.write_text(content)
+    shutil.copytree(clips / "tune", elsewhere / "photos_train")
+    with pytest.raises(InspectionError, match="begun with another photos_train in --data"):
+        study(on(elsewhere))
+    record = runs / "bi_crrn_e_0.data.json"
+    kept = record.read_text()
+    record.unlink()
+    with pytest.raises(InspectionError, match="begun with unknown data, .* remove the folder"):
+        study(arguments)
+    assert "trained already" not in capsys.readouterr().out
+    record.write_text(kept)
 
 
 def test_a_folder_without_clips_says_how_to_make_them(numbers, tmp_path):

@@ -25,6 +25,7 @@ EXAMPLES = """examples:
 The split is by photograph, never by frame, and follows from the file names alone. Some photographs
 may show one seam from two angles without a sign of it in their names: those can stand on both
 sides.
+The same command goes on where it was interrupted.
 The format is described in weld_inspection.training.clips.
 """
 
@@ -73,6 +74,7 @@ def _make_preset(options: argparse.Namespace) -> int:
     from weld_inspection.training.presets import (
         build_preset,
         plan_preset,
+        remarks,
         sound_pixels_to_a_defect_one,
     )
 
@@ -94,6 +96,8 @@ def _make_preset(options: argparse.Namespace) -> int:
             f"{options.out / name}: {summary['clip_count']} clips, {summary['frame_count']} "
             f"frames, {ratio:.0f} sound pixels to a defect one"
         )
+        for line in remarks(options.preset, name, summary):
+            print(f"{options.out / name}: {line}")
     return 0
 
 
@@ -159,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="simulated|photos|preset")
     preset = kinds.add_parser("preset", help="data sets of fixed size and seeds, 160x90, lossless")
     preset.add_argument("preset", choices=("tiny", "small", "paper"))
-    preset.add_argument("--out", type=Path, required=True, help="folder; what is complete is kept")
+    preset.add_argument("--out", type=Path, required=True, help="folder; clips there are kept")
     preset.add_argument(
         "--photos", type=Path, help="folder of photographs with masks, for clips of them as well"
     )
@@ -204,7 +208,9 @@ def _parser() -> argparse.ArgumentParser:
         help="with --concatenate: least length in s; 0 for each photograph once (%(default)s)",
     )
     for kind in (simulated, photos):
-        kind.add_argument("--out", type=Path, required=True, help="folder to write; new or empty")
+        kind.add_argument(
+            "--out", type=Path, required=True, help="folder to write; new, empty or interrupted"
+        )
         kind.add_argument("--rig", choices=("manual", "automatic"), default="manual")
         kind.add_argument(
             "--size", type=_size, default=(160, 90), help="WIDTHxHEIGHT, px (160x90, the network's)"

@@ -26,7 +26,10 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of `make_dataset preset`")
     parser.add_argument("--out", type=Path, required=True, help="folder of the report")
     parser.add_argument(
-        "--runs", type=Path, default=Path("study_runs"), help="folder of the trainings (study_runs)"
+        "--runs",
+        type=Path,
+        default=Path("study_runs"),
+        help="folder of the trainings, all on the same data (study_runs)",
     )
     parser.add_argument("--config", type=Path, help="YAML file of training options (the paper's)")
     parser.add_argument("--networks", nargs="+", help="names in the registry (the paper's ten)")

@@ -70,11 +70,11 @@ def score_model(
     model = load_model(path)
     belongs_to = {
         "model_id": model.model_id,
-        "clips": _digest(shown.clips),
+        "clips": set_digest(shown.clips),
         "engine": dict(engine_options),
     }
     if shown.held_aside is not None:
-        belongs_to["held_aside"] = _digest(shown.held_aside)
+        belongs_to["held_aside"] = set_digest(shown.held_aside)
     known = _read(file)
     if known is not None and USUAL_ENGINE | known["belongs_to"] == belongs_to:
         return known
@@ -119,7 +119,7 @@ def count_operations(network: torch.nn.Module) -> int:
     return counter.get_total_flops()
 
 
-def _digest(folder: Path) -> str:
+def set_digest(folder: Path) -> str:
     """Tells one set from another: by its dataset.json, else by its clips' metadata."""
     files = [folder / DATASET_NAME]
     if not files[0].is_file():

@@ -11,7 +11,7 @@ import torch
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.evaluation.report import write_report
-from weld_inspection.evaluation.scores import Progress, ReportedSet
+from weld_inspection.evaluation.scores import Progress, ReportedSet, set_digest
 from weld_inspection.evaluation.variants import DEFAULTS, Variant
 from weld_inspection.inspection.engine import choose_device, choose_precision
 from weld_inspection.networks.config import NetworkConfig
@@ -28,7 +28,7 @@ REPORTED_FOLDERS = (
     ("photographs", "photos_validation", "photos_tune"),
 )
 TIMED_WINDOWS = 2
-# What may differ between a run and its continuation.
+# What may differ between a run and its continuation; of data, the place alone.
 FREE = ("out", "data", "validation", "device", "precision", "workers")
 
 
@@ -57,9 +57,18 @@ class Run:
         return self.folder / MODEL
 
     @property
+    def record(self) -> Path:
+        """The file that tells its data; beside its folder, which a new training needs empty."""
+        return self.folder.with_name(f"{self.folder.name}.data.json")
+
+    @property
     def title(self) -> str:
         """For messages."""
         return f"{self.variant.title}, seed {self.seed}"
+
+    def data(self) -> dict[str, str]:
+        """The digests of the sets that it trains on, by their names."""
+        return {Path(folder).name: set_digest(Path(folder)) for folder in self.config.data}
 
     def finished(self) -> bool:
         """Whether it was run to its end."""
@@ -131,7 +140,7 @@ def run_study(
 
     Raises:
         InspectionError: Clips, a run's folder or the report's cannot be used, or a run that is
-            there was begun with other numbers.
+            there was begun with other numbers or other data.
     """
     waiting = []
     for run in runs:
@@ -195,12 +204,13 @@ def _train(runs: Sequence[Run], tell: Callable[[str], None]) -> None:
             f"{', goes on where it was' if resume else ''}, about {_duration(expected)}; "
             f"all that is left about {_duration(left)}"
         )
+        _write_record(run)
         fit(run.config, resume=resume)
         left -= expected
 
 
 def _check_same(run: Run) -> None:
-    """Raises where the run's folder holds one of other numbers."""
+    """Raises where the run's folder holds one of other numbers or other data."""
     file = run.folder / "training.json"
     if not file.is_file():
         return
@@ -221,6 +231,34 @@ def _check_same(run: Run) -> None:
             f"{run.folder} was begun with another {', '.join(differing)}: give the same numbers, "
             "or another --runs"
         )
+    if not run.record.is_file():
+        raise InspectionError(
+            f"{run.folder} was begun with unknown data, for there is no {run.record}: remove the "
+            "folder to train anew, or give another --runs"
+        )
+    try:
+        known = json.loads(run.record.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        text = f"{run.record} cannot be read: remove {run.folder} to train anew"
+        raise InspectionError(text) from error
+    data = run.data()
+    differing = [name for name in known | data if known.get(name) != data.get(name)]
+    if differing:
+        raise InspectionError(
+            f"{run.folder} was begun with another {', '.join(differing)} in --data: give the same "
+            "data, or another --runs"
+        )
+
+
+def _write_record(run: Run) -> None:
+    """Writes which data a run is begun with, whole or not at all."""
+    try:
+        run.record.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = run.record.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps(run.data(), indent=1) + "\n", encoding="utf-8")
+        unfinished.replace(run.record)
+    except OSError as error:
+        raise InspectionError(f"cannot write {run.record}: {error.strerror}") from error
 
 
 def _duration(seconds: float) -> str:

@@ -38,6 +38,10 @@ class ClipPlan(Protocol):
     def frame_count(self) -> int:
         """Number of frames the clip will have."""
 
+    @property
+    def source(self) -> dict[str, Any]:
+        """See `ClipMetadata.source`."""
+
     def make(self, folder: Path, store: ClipStore, advance: Callable[[], None]) -> None:
         """Renders the clip into a folder, calling `advance` after each frame."""
 
@@ -62,6 +66,16 @@ class SimulatedPlan:
     defects_per_metre: float | None = None
     classes: tuple[str, ...] = ()
 
+    @property
+    def source(self) -> dict[str, Any]:
+        """See `ClipMetadata.source`."""
+        source: dict[str, Any] = {"kind": "simulated", "seed": self.seed, "rig": self.rig}
+        if self.defects_per_metre is not None:
+            source["defects_per_metre"] = self.defects_per_metre
+        if self.classes:
+            source["classes"] = list(self.classes)
+        return source
+
     def make(self, folder: Path, store: ClipStore, advance: Callable[[], None]) -> None:
         """See `ClipPlan.make`."""
         weld = SimulatedWeld(
@@ -72,17 +86,12 @@ class SimulatedPlan:
             defects_per_metre=self.defects_per_metre,
             classes=self.classes,
         )
-        source: dict[str, Any] = {"kind": "simulated", "seed": self.seed, "rig": self.rig}
-        if self.defects_per_metre is not None:
-            source["defects_per_metre"] = self.defects_per_metre
-        if self.classes:
-            source["classes"] = list(self.classes)
         with ClipWriter(
             folder,
             width=store.width,
             height=store.height,
             frame_rate=FRAME_RATE,
-            source=source,
+            source=self.source,
             defects=[ClipDefect(d.code, d.name, d.start, d.end) for d in weld.defects],
             codec=store.codec,
         ) as writer:
@@ -128,6 +137,11 @@ class PhotoPlan:
         """Number of frames of all passages."""
         return sum(passage.frame_count for passage in self.passages)
 
+    @property
+    def source(self) -> dict[str, Any]:
+        """See `ClipMetadata.source`."""
+        return {"kind": "photo", "licence": self.licence, "segments": list(self._segments())}
+
     def make(self, folder: Path, store: ClipStore, advance: Callable[[], None]) -> None:
         """See `ClipPlan.make`."""
         with ClipWriter(
@@ -135,11 +149,7 @@ class PhotoPlan:
             width=store.width,
             height=store.height,
             frame_rate=FRAME_RATE,
-            source={
-                "kind": "photo",
-                "licence": self.licence,
-                "segments": list(self._segments()),
-            },
+            source=self.source,
             codec=store.codec,
         ) as writer:
             for passage in self.passages:

@@ -5,11 +5,14 @@ OUT/dataset.json   what was asked for, what came out, the SHA-256 of each clip's
 OUT/NAME/...       one clip a folder, see training.clips
 """
 
+import fcntl
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +20,18 @@ import cv2
 
 from weld_inspection.training.clip_metadata import METADATA_NAME
 from weld_inspection.training.clip_plans import FRAME_RATE, ClipPlan, ClipStore
-from weld_inspection.training.clips import Clip, ClipError
+from weld_inspection.training.clips import CODECS, MASKS_FILE, Clip, ClipError
 
 DATASET_NAME = "dataset.json"
+UNFINISHED_NAME = DATASET_NAME + ".part"
+# What a clip's folder may hold before its clip.json.
+CLIP_PARTS = {MASKS_FILE, METADATA_NAME + ".part", *(file for _, file in CODECS.values())}
 DATASET_FORMAT_VERSION = 2
 
 
 def build_dataset(
     out: Path | str,
-    plans: list[ClipPlan],
+    plans: Sequence[ClipPlan],
     store: ClipStore,
     *,
     request: dict[str, Any],
@@ -35,19 +41,20 @@ def build_dataset(
     """Makes all clips of a data set and writes its `dataset.json`.
 
     Args:
-        out: Folder of the data set; must not exist or be empty.
+        out: Folder of the data set; must not exist, be empty, or be what an interrupted call with
+            these plans left: its whole clips are kept.
         plans: The clips.
         store: How they are stored.
         request: What was asked for (kind, seed, rig, split, ...), kept as it is.
         workers: Processes that render; the clips do not depend on it.
-        advance: Called with the number of frames made since the last call.
+        advance: Called with the number of frames made, or found made, since the last call.
 
     Returns:
         The contents of `dataset.json`.
 
     Raises:
-        ClipError: The folder is not empty or cannot be written, there is nothing to make, or a
-            clip cannot be made.
+        ClipError: The folder holds something else, is being written or cannot be, there is nothing
+            to make, or a clip cannot be made.
     """
     root = Path(out)
     if not plans:
@@ -56,21 +63,86 @@ def build_dataset(
         raise ClipError(f"workers must be 1 or more, not {workers}")
     try:
         root.mkdir(parents=True, exist_ok=True)
-        if any(root.iterdir()):
-            raise ClipError(f"{root} is not empty: remove it or give another --out")
     except OSError as error:
         raise ClipError(f"{root} cannot be written: {error.strerror}") from error
-    if workers == 1 or len(plans) == 1:
-        for plan in plans:
-            plan.make(root / plan.name, store, lambda: advance(1))
-    else:
-        _make_in_processes(root, plans, store, workers, advance)
-    return _write_summary(root, plans, store, request)
+    with _held(root):
+        missing = _take_over(root, plans, store)
+        advance(sum(plan.frame_count for plan in plans if plan not in missing))
+        if workers == 1 or len(missing) < 2:
+            for plan in missing:
+                plan.make(root / plan.name, store, lambda: advance(1))
+        else:
+            _make_in_processes(root, missing, store, workers, advance)
+        return _write_summary(root, plans, store, request)
+
+
+def is_made(folder: Path, plan: ClipPlan, store: ClipStore) -> bool:
+    """Whether a folder holds, whole, the clip of a plan."""
+    try:
+        made = Clip(folder).metadata
+    except ClipError:
+        return False
+    return (
+        made.source == plan.source
+        and made.frame_count == plan.frame_count
+        and made.frame_rate == FRAME_RATE
+        and (made.width, made.height) == (store.width, store.height)
+        and made.frames_file == CODECS[store.codec][1]
+        and all((folder / name).is_file() for name in (made.frames_file, made.masks_file))
+    )
+
+
+def clip_digest(folder: Path) -> str:
+    """Returns the SHA-256 of a clip's clip.json."""
+    return hashlib.sha256((folder / METADATA_NAME).read_bytes()).hexdigest()
+
+
+@contextmanager
+def _held(root: Path) -> Iterator[None]:
+    """Keeps others out of a data set's folder, who would take a clip at work for a broken-off one.
+
+    Raises:
+        ClipError: One is at work there.
+    """
+    folder = os.open(root, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            text = f"another make_dataset is at work in {root}: wait for it"
+            raise ClipError(text) from error
+        yield
+    finally:
+        os.close(folder)
+
+
+def _take_over(root: Path, plans: Sequence[ClipPlan], store: ClipStore) -> list[ClipPlan]:
+    """Empties the unfinished clips that an interrupted call left; returns the plans to be made.
+
+    Raises:
+        ClipError: The folder holds anything else, and is left as it is.
+    """
+    by_name = {plan.name: plan for plan in plans}
+    whole, parts = set(), []
+    try:
+        for item in root.iterdir():
+            files = list(item.iterdir()) if item.name in by_name and item.is_dir() else None
+            if files is not None and is_made(item, by_name[item.name], store):
+                whole.add(item.name)
+            elif files is not None and {file.name for file in files} <= CLIP_PARTS:
+                parts += files
+            elif item.name != UNFINISHED_NAME:
+                raise ClipError(f"{root} is not empty: remove it or give another --out")
+        for file in parts:
+            file.unlink()
+    except OSError as error:
+        raise ClipError(f"{root} cannot be written: {error.strerror}") from error
+    return [plan for plan in plans if plan.name not in whole]
 
 
 def _make_in_processes(
     root: Path,
-    plans: list[ClipPlan],
+    plans: Sequence[ClipPlan],
     store: ClipStore,
     workers: int,
     advance: Callable[[int], None],
@@ -99,7 +171,7 @@ def _make(plan: ClipPlan, folder: Path, store: ClipStore) -> None:
 
 
 def _write_summary(
-    root: Path, plans: list[ClipPlan], store: ClipStore, request: dict[str, Any]
+    root: Path, plans: Sequence[ClipPlan], store: ClipStore, request: dict[str, Any]
 ) -> dict[str, Any]:
     clips = [Clip(root / plan.name) for plan in plans]
     frames = sum(clip.metadata.frame_count for clip in clips)
@@ -121,13 +193,15 @@ def _write_summary(
                 "name": clip.name,
                 "frame_count": clip.metadata.frame_count,
                 "defect_pixel_ratio": clip.metadata.defect_pixel_ratio,
-                "sha256": hashlib.sha256((clip.folder / METADATA_NAME).read_bytes()).hexdigest(),
+                "sha256": clip_digest(clip.folder),
             }
             for clip in clips
         ],
     }
     try:
-        (root / DATASET_NAME).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        unfinished = root / UNFINISHED_NAME
+        unfinished.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        unfinished.replace(root / DATASET_NAME)
     except OSError as error:
         raise ClipError(f"{root} cannot be written: {error.strerror}") from error
     return summary

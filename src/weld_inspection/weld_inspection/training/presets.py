@@ -1,5 +1,6 @@
 """Data sets of fixed size and seeds, so that two people have the same."""
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,13 +9,20 @@ from typing import Any
 
 from weld_inspection.training.clip_plans import ClipPlan, ClipStore, SimulatedPlan
 from weld_inspection.training.clips import ClipError
-from weld_inspection.training.dataset_builder import DATASET_NAME, build_dataset
+from weld_inspection.training.dataset_builder import (
+    DATASET_NAME,
+    build_dataset,
+    clip_digest,
+    is_made,
+)
 from weld_inspection.training.photo_plans import choose_subset, plan_clips
 from weld_inspection.training.photographs import Photograph
 
 VALIDATION_SPLIT = 0.2  # of the photographs
 TUNE_SPLIT = 0.3  # with those of the validation
 PHOTO_FRAMES = 60  # of a passage over a photograph
+STORE = ClipStore()
+USUAL_RATIO = (20, 45)  # sound pixels to a defect one
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,20 @@ PRESETS = {
     },
 }
 
+# What `clips_digest` gives of each part: first on a processor with AVX-512, then on one without,
+# where NumPy rounds a few values otherwise and now and then a pixel.
+PUBLISHED_OPENCV = "4.11.0"
+PUBLISHED: dict[str, dict[str, tuple[str, ...]]] = {
+    "tiny": {
+        "train": (
+            "bcbbb2bc4d33582ecf6f416d695ca2e0db6a44b640a53e6040b23d71ab52dbbc",
+            "07805a163a7098ef74b5e5cd39a9e2b646dd233545ab524b9305fe60220d8a31",
+        ),
+        "tune": ("57f36ffa0dbd140232295a45a195c11e59f7c179d55471a40ca52bfff0105d4e",),
+        "validation": ("72343a744cf5dc7d930491695c6f724e3d14b45154b5b19a402e537e0e53d61b",),
+    },
+}
+
 
 def build_preset(
     out: Path,
@@ -107,10 +129,10 @@ def build_preset(
     for name, plans in plan_preset(preset, photographs, licence).items():
         folder = out / name
         request = {"preset": preset, "part": name}
-        found = _finished(folder, request)
+        found = _finished(folder, request, plans)
         if found is None:
             summaries[name] = build_dataset(
-                folder, plans, ClipStore(), request=request, workers=workers, advance=advance
+                folder, plans, STORE, request=request, workers=workers, advance=advance
             )
         else:
             advance(found["frame_count"])
@@ -147,7 +169,41 @@ def sound_pixels_to_a_defect_one(summaries: Sequence[dict[str, Any]]) -> float:
     return (frames - defects) / defects if defects else float("inf")
 
 
-def _finished(folder: Path, request: dict[str, Any]) -> dict[str, Any] | None:
+def clips_digest(summary: dict[str, Any]) -> str:
+    """Returns the SHA-256 of a data set's clips, whatever else its `dataset.json` says."""
+    digests = "".join(clip["sha256"] for clip in summary["clips"])
+    return hashlib.sha256(digests.encode()).hexdigest()
+
+
+def remarks(preset: str, part: str, summary: dict[str, Any]) -> list[str]:
+    """Says whether a part is the one that everyone has, and warns where it is not as it should be.
+
+    Args:
+        preset: Name in PRESETS.
+        part: Name of the part; there is nothing to say of photographs.
+        summary: The contents of its `dataset.json`.
+    """
+    lines = []
+    published = PUBLISHED.get(preset, {}).get(part)
+    if published and clips_digest(summary) in published:
+        lines.append("the published set")
+    elif published:
+        cause = "another processor, or another version of this package"
+        if summary["opencv"] != PUBLISHED_OPENCV:
+            cause = f"OpenCV {summary['opencv']} instead of {PUBLISHED_OPENCV}"
+        lines.append(f"warning: not the published set, likely because of {cause}")
+    ratio = sound_pixels_to_a_defect_one([summary])
+    least, most = USUAL_RATIO
+    if preset != "tiny" and part in PRESETS[preset] and not least <= ratio <= most:
+        lines.append(
+            f"warning: {ratio:.0f} sound pixels to a defect one, not about 30 as in the paper"
+        )
+    return lines
+
+
+def _finished(
+    folder: Path, request: dict[str, Any], plans: Sequence[ClipPlan]
+) -> dict[str, Any] | None:
     """The contents of a complete folder's `dataset.json`; None where it is still to be made."""
     file = folder / DATASET_NAME
     if not file.is_file():
@@ -156,6 +212,12 @@ def _finished(folder: Path, request: dict[str, Any]) -> dict[str, Any] | None:
         summary = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ClipError(f"{file} cannot be read: remove {folder} to make it again") from error
-    if any(summary.get(key) != value for key, value in request.items()):
+    clips = summary.get("clips", [])
+    if (
+        any(summary.get(key) != value for key, value in request.items())
+        or [clip.get("name") for clip in clips] != [plan.name for plan in plans]
+        or not all(is_made(folder / plan.name, plan, STORE) for plan in plans)
+        or any(clip_digest(folder / clip["name"]) != clip.get("sha256") for clip in clips)
+    ):
         raise ClipError(f"{folder} holds another data set: remove it or give another --out")
     return summary
