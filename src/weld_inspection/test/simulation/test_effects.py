@@ -37,18 +37,27 @@ def test_view_has_the_asked_size_and_follows_from_seed_and_frame():
         assert np.array_equal(one.mask(mask, 600, 450, 4), a[1])
 
 
-def test_image_and_mask_move_together():
+# The blur of an even number of pixels moves the image by half a one.
+@pytest.mark.parametrize(("speed", "within"), [(0, 0.1), (1125, 0.1), (1450, 0.7)])
+def test_image_and_mask_move_together(speed, within):
+    # Even light, no noise and no sparks: a pixel is as bright as it is defect.
+    even = {"falloff": 0.0, "glare": 0.0, "noise": 0.0, "smoke": 0.0, "sparks": 0.0, "spatter": 0.0}
     base = np.full((900, 1400, 3), 30, np.uint8)
     mask = np.zeros((900, 1400), np.uint8)
-    base[380:520, 620:780] = 220
+    base[380:520, 620:780] = 150
     mask[380:520, 620:780] = 255
-    effects = CameraEffects(RIGS["manual"], 3)
+    effects = CameraEffects(dataclasses.replace(RIGS["manual"], **even), 3)
     centres = []
     for k in range(0, 60, 6):
-        image, seen = effects.view(base, mask, 700, 450, k, scale=1.2, angle=0.2)
-        light, dark = image[seen > 0].mean(), image[seen == 0].mean()
-        assert light > 2 * dark
-        centres.append(np.argwhere(seen).mean(axis=0))
+        image, seen = effects.view(base, mask, 700, 450, k, scale=1.2, angle=0.2, speed=speed)
+        light = image.sum(2, dtype=float)
+        light -= np.median(light)
+        seen_at, lit_at = (
+            np.average(np.indices(weights.shape), axis=(1, 2), weights=weights)
+            for weights in (seen, light)
+        )
+        assert lit_at == pytest.approx(seen_at, abs=within)
+        centres.append(seen_at)
     assert np.ptp(centres, axis=0).max() > 1  # the rig shakes
 
 

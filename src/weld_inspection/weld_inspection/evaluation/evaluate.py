@@ -27,12 +27,13 @@ from weld_inspection.inspection.inspector import (
 )
 from weld_inspection.inspection.preprocessing import resize_mask
 from weld_inspection.inspection.seam import CarriagePositions, SeamGeometry
+from weld_inspection.simulation.rigs import RIGS
 from weld_inspection.stamps import NANOSECONDS
-from weld_inspection.training.clip_metadata import ClipDefect
+from weld_inspection.training.clip_metadata import ClipDefect, ClipMetadata
 from weld_inspection.training.clips import Clip, open_clips
 from weld_inspection.training.metrics import binary_metrics
 
-CAMERA_WIDTH = 1280  # pixels across the view of which SeamGeometry's default speaks
+CAMERA_WIDTH = 1280  # pixels across the view of which metres_per_pixel speaks
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +226,8 @@ def inspect_clip(engine: Engine, clip: Clip, settings: DecisionSettings) -> list
         settings.threshold, settings.pixel_threshold, round(settings.min_region_area / scale**2)
     )
     carriage = CarriagePositions()
-    inspector = Inspector(
-        engine, settings=settings, geometry=_geometry(metadata.width), carriage=carriage
-    )
+    geometry = _geometry(metadata, metadata.width)
+    inspector = Inspector(engine, settings=settings, geometry=geometry, carriage=carriage)
     results = []
     for index, frame in enumerate(clip.frames()):
         stamp_ns = round(index / metadata.frame_rate * NANOSECONDS)
@@ -243,7 +243,8 @@ def score_clip(clip: Clip, results: list[WindowResult]) -> tuple[list[ClipDefect
     Returns:
         Those defects, and the score.
     """
-    defects, positions = clip.metadata.defects, clip.metadata.positions
+    metadata = clip.metadata
+    defects, positions = metadata.defects, metadata.positions
     events = find_events(
         WindowFinding(
             result.defective,
@@ -252,7 +253,8 @@ def score_clip(clip: Clip, results: list[WindowResult]) -> tuple[list[ClipDefect
         )
         for result in results
     )
-    planted = visible(defects, min(positions), max(positions))
+    view = metadata.width * _geometry(metadata, metadata.width).metres_per_pixel
+    planted = visible(defects, min(positions), max(positions), view)
     return planted, score_events(events, planted, defects)
 
 
@@ -261,17 +263,22 @@ def _patches(clip: Clip, truth: list[np.ndarray]) -> list[Patches]:
     defects, positions = clip.metadata.defects, clip.metadata.positions
     if not (defects and positions):
         return []
-    geometry = _geometry(truth[0].shape[1])
+    geometry = _geometry(clip.metadata, truth[0].shape[1])
     return [
         find_patches(mask, defects, center, geometry)
         for mask, center in zip(truth, positions, strict=True)
     ]
 
 
-def _geometry(width: int) -> SeamGeometry:
-    """Of an image so many pixels wide that shows what the camera's does."""
+def _geometry(metadata: ClipMetadata, width: int) -> SeamGeometry:
+    """Of an image so many pixels wide that shows what the camera's does.
+
+    The rig of a simulated clip says how much that is; other clips have the live system's default.
+    """
     usual = SeamGeometry()
-    return replace(usual, metres_per_pixel=usual.metres_per_pixel * CAMERA_WIDTH / width)
+    rig = RIGS.get(metadata.source.get("rig"))
+    scale = usual.metres_per_pixel if rig is None else rig.metres_per_pixel
+    return replace(usual, metres_per_pixel=scale * CAMERA_WIDTH / width)
 
 
 def _values(metrics) -> dict[str, float]:

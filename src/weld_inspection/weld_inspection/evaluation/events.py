@@ -7,8 +7,8 @@ from statistics import median
 from typing import Protocol
 
 EVENT_GAP = 1  # sound windows that do not end an event
-VIEW = 0.048  # m of seam across the image of both simulated rigs
-TOLERANCE = 0.010  # m; half a network pixel is 0.15 mm, but a defect's edge may be all that is seen
+VIEW = 0.048  # m of seam across the image of the simulated automatic rig
+TOLERANCE = 0.010  # m; half a network pixel is 0.16 mm, but a defect's edge may be all that is seen
 
 
 class Planted(Protocol):

@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from weld_inspection.inspection.engine import InferenceEngine
+from weld_inspection.inspection.engine import EngineInfo, InferenceEngine
 from weld_inspection.training.windows import WindowDataset
 
 matplotlib.use("Agg")  # files only: no display is asked for
@@ -51,28 +51,43 @@ def draw_curves(path: Path, title: str, scores: Sequence[dict[str, Any]], curve:
     pyplot.close(figure)
 
 
-def draw_masks(path: Path, title: str, models: Sequence[tuple[str, Path]], clips: Path) -> None:
-    """Draws frames of a window with their masks, network by network (Fig. 8).
-
-    The window is the middle one by the number of defect pixels, of those that have some.
+def typical_window(clips: Path, info: EngineInfo) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the middle one of a set's windows by the number of defect pixels, of those with some.
 
     Args:
-        path: A .png file.
-        title: Above the figure.
-        models: Titles and model files, of the same size and window.
         clips: Folder of clips.
+        info: Of an engine, for the window's length and size.
+
+    Returns:
+        Its frames, (T, H, W, 3) uint8 RGB, and true masks, (T, H, W) uint8, 0 or 1.
     """
-    engines = [(name, InferenceEngine(model)) for name, model in models]
-    info = engines[0][1].info
     windows = WindowDataset(clips, window=info.window, width=info.width, height=info.height)
     areas = np.array([int(windows[number]["masks"].sum()) for number in range(len(windows))])
     order = np.argsort(areas)
     sound = np.count_nonzero(areas == 0)
     window = windows[int(order[(sound + len(order)) // 2 if sound < len(order) else 0])]
-    frames, truth = window["frames"].numpy(), window["masks"].numpy()
+    return window["frames"].numpy(), window["masks"].numpy()
+
+
+def draw_masks(
+    path: Path,
+    title: str,
+    engines: Sequence[tuple[str, InferenceEngine]],
+    frames: np.ndarray,
+    truth: np.ndarray,
+) -> None:
+    """Draws frames of a window with their masks at 0.5, network by network (Fig. 8).
+
+    Args:
+        path: A .png file.
+        title: Above the figure.
+        engines: With their titles, of the window's size and length.
+        frames: (T, H, W, 3) uint8 RGB.
+        truth: (T, H, W) uint8, 0 or 1.
+    """
     rows = [("input", frames), ("truth", truth)]
     rows += [(name, engine.infer(frames) > 0.5) for name, engine in engines]
-    numbers = np.linspace(0, info.window - 1, min(SHOWN_FRAMES, info.window)).round().astype(int)
+    numbers = np.linspace(0, len(frames) - 1, min(SHOWN_FRAMES, len(frames))).round().astype(int)
     figure, axes = pyplot.subplots(
         len(rows),
         len(numbers),

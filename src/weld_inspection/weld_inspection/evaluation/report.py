@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from weld_inspection.errors import InspectionError
-from weld_inspection.evaluation.figures import draw_curves, draw_masks
+from weld_inspection.evaluation.figures import draw_curves, draw_masks, typical_window
 from weld_inspection.evaluation.provenance import provenance
 from weld_inspection.evaluation.scores import Progress, ReportedSet, score_model
 from weld_inspection.evaluation.tables import Score, paper_tables
@@ -80,14 +80,20 @@ def write_report(
             name = f"{variant.name}_{seed}-{shown.clips.name}.json"
             score = score_model(model, shown, out / SCORES_FOLDER / name, engine, wrap)
             scores.setdefault(shown.title, []).append(score)
+    engines = {path: InferenceEngine(path, **engine) for _, _, path in described}
+    windows = [typical_window(shown.clips, next(iter(engines.values())).info) for shown in sets]
     milliseconds = time_windows(
-        {variant.name: InferenceEngine(path, **engine) for variant, _, path in described}
+        {variant.name: engines[path] for variant, _, path in described}, windows[0][0]
     )
     parts = [_head(scores)]
-    for shown in sets:
+    for shown, window in zip(sets, windows, strict=True):
         for score in scores[shown.title]:
             score["milliseconds"] = milliseconds[score["variant"]]
-        parts.append(_write_set(out, shown, scores[shown.title], described))
+        engines_of = {
+            (variant.name, seed): (variant.title, engines[path])
+            for variant, seed, path in described
+        }
+        parts.append(_write_set(out, shown, scores[shown.title], engines_of, window))
     readme = out / "README.md"
     readme.write_text("\n".join(parts), encoding="utf-8")
     (out / "timings.json").write_text(
@@ -98,12 +104,13 @@ def write_report(
 
 
 def time_windows(
-    engines: dict[str, InferenceEngine], rounds: int = TIMED_ROUNDS
+    engines: dict[str, InferenceEngine], window: np.ndarray, rounds: int = TIMED_ROUNDS
 ) -> dict[str, float]:
     """Measures the time of a window, all networks in turn, so that they meet the same machine.
 
     Args:
         engines: By name.
+        window: (T, H, W, 3) uint8 RGB; what Mask R-CNN does depends on what it shows.
         rounds: Windows each.
 
     Returns:
@@ -112,16 +119,28 @@ def time_windows(
     times: dict[str, list[float]] = {name: [] for name in engines}
     for _ in range(rounds):
         for name, engine in engines.items():
-            info = engine.info
-            window = np.zeros((info.window, info.height, info.width, 3), np.uint8)
             began = perf_counter()
             engine.infer(window)
             times[name].append(perf_counter() - began)
     return {name: round(1000 * float(np.median(values)), 1) for name, values in times.items()}
 
 
-def _write_set(out: Path, shown: ReportedSet, scores: list[Score], described: list) -> str:
-    """Writes the tables and figures of one set; returns its part of README.md."""
+def _write_set(
+    out: Path,
+    shown: ReportedSet,
+    scores: list[Score],
+    engines: dict[tuple[str, int], tuple[str, InferenceEngine]],
+    window: tuple[np.ndarray, np.ndarray],
+) -> str:
+    """Writes the tables and figures of one set; returns its part of README.md.
+
+    Args:
+        out: Folder of the report.
+        shown: The set.
+        scores: On it.
+        engines: With their titles, by variant and seed.
+        window: Frames and truth of the set's typical window.
+    """
     suffix = shown.clips.name
     lines = [f"## {shown.title}", ""]
     for table in paper_tables(scores, list(PAPER_NETWORKS)):
@@ -139,13 +158,13 @@ def _write_set(out: Path, shown: ReportedSet, scores: list[Score], described: li
     }
     for name, (what, curve) in pictures.items():
         draw_curves(out / name, f"{what}, {shown.title}", list(usual.values()), curve)
-    models = [
-        (variant.title, path)
-        for variant, seed, path in described
-        if variant.name in usual and seed == usual[variant.name]["seed"]
+    drawn = [
+        engine
+        for (name, seed), engine in engines.items()
+        if name in usual and seed == usual[name]["seed"]
     ]
     masks = f"figure_8_{suffix}.png"
-    draw_masks(out / masks, f"Masks over time, {shown.title}", models, shown.clips)
+    draw_masks(out / masks, f"Masks over time, {shown.title}", drawn, *window)
     lines += [f"![{what}]({name})" for name, (what, _) in pictures.items()]
     lines += [f"![Masks over time]({masks})", ""]
     return "\n".join(lines)

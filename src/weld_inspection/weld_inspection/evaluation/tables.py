@@ -105,6 +105,17 @@ def _per_minute(score: Score) -> float:
     return evaluation["false_events"] / evaluation["minutes"]
 
 
+def _share_defective(score: Score) -> float | None:
+    """Of the windows: the precision at the curve's lowest threshold, where all are marked."""
+    return next(iter(score["window_curve"]["precision"]), None)
+
+
+def _f1_of_all(score: Score) -> float | None:
+    """F1 over windows if all were called defective."""
+    share = _share_defective(score)
+    return None if share is None else 2 * share / (1 + share)
+
+
 PIXEL_COLUMNS = (
     Column("accuracy", _metric("pixel", "accuracy")),
     Column("precision", _metric("pixel", "precision")),
@@ -126,6 +137,8 @@ FRAME_COLUMNS = (
     Column("F1", _metric("window", "f1")),
     Column("average precision", lambda score: score["window_curve"]["average_precision"]),
     Column("F1 at the tuned threshold", _metric("window", "f1", 1)),
+    Column("windows defective", _share_defective),
+    Column("F1 if all were called so", _f1_of_all),
     Column("ms a window", lambda score: score.get("milliseconds"), 0),
     Column("million parameters", lambda score: score["parameters"] / 1e6, 2),
     Column("GFLOP a window", lambda score: score["operations"] / 1e9, 0),

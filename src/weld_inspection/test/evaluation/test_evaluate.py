@@ -1,0 +1,67 @@
+"""Places along the seam are told by the scale of the clip's rig."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from weld_inspection.evaluation.evaluate import evaluate, inspect_clip
+from weld_inspection.inspection.decision import DecisionSettings
+from weld_inspection.inspection.inspector import WindowsAtOnce
+from weld_inspection.training.clips import Clip, ClipDefect, ClipWriter
+
+WIDTH, HEIGHT, T = 160, 90, 4
+CENTER = 1.0  # m
+COLUMNS = slice(152, 159)  # their middle is 75.5 pixels from the image's
+MANUAL = {"kind": "simulated", "seed": 0, "rig": "manual"}
+AUTOMATIC = {"kind": "simulated", "seed": 0, "rig": "automatic"}
+
+
+class BrightnessEngine(WindowsAtOnce):
+    """A pixel's defect probability is its brightness."""
+
+    info = SimpleNamespace(width=WIDTH, height=HEIGHT, window=T, threshold=0.5)
+
+    def judge(self, frames):
+        return np.stack(frames).max(3).astype(np.float32) / 255
+
+
+def write(folder, source, *defects):
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[10:80, COLUMNS] = 255
+    with ClipWriter(
+        folder, width=WIDTH, height=HEIGHT, frame_rate=20, source=source, defects=list(defects)
+    ) as writer:
+        for _ in range(T):
+            writer.add(np.repeat(mask[..., None], 3, 2), mask, CENTER)
+
+
+@pytest.mark.parametrize(
+    ("source", "scale"), [(MANUAL, 4e-5), (AUTOMATIC, 3.75e-5), ({"kind": "recording"}, 3.75e-5)]
+)
+def test_a_region_lies_where_the_rig_of_its_clip_shows_it(tmp_path, source, scale):
+    write(tmp_path / "a", source)
+    (result,) = inspect_clip(BrightnessEngine(), Clip(tmp_path / "a"), DecisionSettings())
+    (region,) = result.regions
+    assert region.seam_position == pytest.approx(CENTER + 75.5 * 8 * scale, abs=1e-6)
+
+
+def test_defects_at_the_edge_of_the_wider_view(tmp_path):
+    pore = ClipDefect("2017", "surface pore", CENTER + 0.02304, CENTER + 0.02528)
+    write(tmp_path / "manual", MANUAL, pore)
+    (score,) = evaluate(BrightnessEngine(), [tmp_path / "manual"])
+    assert (score.planted, score.found, score.false_events) == (1, 1, 0)
+    assert score.offset_mm == pytest.approx(0, abs=0.01)
+    write(tmp_path / "automatic", AUTOMATIC, pore)  # whose view ends 24 mm from its middle
+    (score,) = evaluate(BrightnessEngine(), [tmp_path / "automatic"])
+    assert score.planted == 0
+
+
+def test_a_patch_is_of_the_defect_that_the_rig_shows_there(tmp_path):
+    pore = ClipDefect("2017", "surface pore", CENTER + 0.0236, CENTER + 0.0248)
+    crack = ClipDefect("101", "longitudinal crack", CENTER + 0.0222, CENTER + 0.0230)
+    for source, kind in ((MANUAL, "surface pore"), (AUTOMATIC, "longitudinal crack")):
+        folder = tmp_path / source["rig"]
+        write(folder, source, pore, crack)
+        (score,) = evaluate(BrightnessEngine(), [folder])
+        assert score.kinds[kind]["pixels"] == 70 * 7 * T
