@@ -1,9 +1,16 @@
 """What was needed once is not kept for good, and what is needed again is kept."""
 
+import gc
 import subprocess
 import sys
+import weakref
 
-from weld_inspection.memory import give_back_memory, keep_images_in_heap
+from weld_inspection.memory import (
+    collect_all_again,
+    give_back_memory,
+    keep_images_in_heap,
+    leave_out_of_collection,
+)
 from weld_inspection.testing.memory import BURST, need_a_burst, resident_bytes
 
 ROUNDS = 50
@@ -43,3 +50,27 @@ def test_an_image_has_the_memory_of_an_earlier_one():
     touched = ROUNDS * IMAGES * IMAGE // PAGE
     assert faults("") > 0.5 * touched
     assert faults(f"{keep_images_in_heap.__name__}()") < 0.01 * touched
+
+
+class Ring:
+    """Refers to itself: the collector alone can let it go."""
+
+    def __init__(self):
+        self.self = self
+
+
+def test_the_collector_leaves_out_what_was_there_until_it_may_go():
+    before, ring = gc.get_freeze_count(), Ring()
+    gone = weakref.ref(ring)
+    leave_out_of_collection()
+    try:
+        assert gc.get_freeze_count() > before + 1000
+        new = Ring()
+        new_gone = weakref.ref(new)
+        del ring, new
+        gc.collect()
+        assert new_gone() is None and gone() is not None
+    finally:
+        collect_all_again()
+    gc.collect()
+    assert gone() is None

@@ -1,6 +1,7 @@
 """Memory of the process."""
 
 import ctypes
+import gc
 
 LARGEST_IN_HEAP = 32 * 2**20
 """Bytes of the largest block to come from the heap; more is not to be had from mallopt."""
@@ -35,3 +36,18 @@ def give_back_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(ctypes.c_size_t(0))
+
+
+def leave_out_of_collection() -> None:
+    """Lets Python's collector look no more at what there is now, until `collect_all_again`.
+
+    A full collection looks at every object, of which loading torch and OpenVINO leaves hundreds of
+    thousands; meanwhile all threads stand still.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def collect_all_again() -> None:
+    """Lets the collector look at everything, as something may go now."""
+    gc.unfreeze()

@@ -11,7 +11,7 @@ import torch
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection import engine as engine_module
-from weld_inspection.inspection import openvino_export
+from weld_inspection.inspection import openvino_backend, openvino_export
 from weld_inspection.inspection.engine import InferenceEngine
 from weld_inspection.inspection.openvino_export import agreement, exported
 from weld_inspection.networks.config import NetworkConfig
@@ -172,8 +172,18 @@ def test_auto_measures_and_says_why(model, monkeypatch):
     assert InferenceEngine(model, "cpu", "int8", "auto").info.reason == (
         "openvino: the one that computes in int8"
     )
-    monkeypatch.setattr(engine_module, "TorchBackend", slow(engine_module.TorchBackend))
-    assert InferenceEngine(model, "cpu", "fp32", "auto").info.backend == "openvino"
+
+
+@pytest.mark.parametrize(
+    ("slowed", "taken"),
+    [
+        ((engine_module, "TorchBackend"), "openvino"),
+        ((openvino_backend, "OpenVinoBackend"), "torch"),
+    ],
+)
+def test_auto_takes_the_faster_one(model, monkeypatch, slowed, taken):
+    monkeypatch.setattr(*slowed, slow(getattr(*slowed)))
+    assert InferenceEngine(model, "cpu", "fp32", "auto").info.backend == taken
 
 
 def test_auto_takes_int8_only_where_it_was_exported_and_agrees(tmp_path, monkeypatch):
@@ -196,11 +206,35 @@ def test_auto_takes_int8_only_where_it_was_exported_and_agrees(tmp_path, monkeyp
     assert agreement(path) is None
 
 
+def test_int8_is_made_anew_for_another_kind_of_processor(tmp_path, monkeypatch):
+    path = save(tmp_path / "model.safetensors", "bi_crrn_e")
+    exported(path, "int8")
+    assert agreement(path) is not None
+    monkeypatch.setattr(openvino_export, "_processor", lambda: "no vnni, f32 beside")
+    assert agreement(path) is None
+    exported(path, "int8")
+    assert agreement(path) is not None
+
+
+def test_a_fault_of_the_converter_is_told_and_auto_does_without(tmp_path, monkeypatch):
+    def fail(*given):
+        raise RuntimeError("no kernel for this\nat line 7")
+
+    path = save(tmp_path / "model.safetensors", "bi_crrn_e")
+    monkeypatch.setattr(openvino_export, "_check", fail)
+    message = "OpenVINO cannot export .*model.safetensors as float .no kernel for this.: use"
+    with pytest.raises(InspectionError, match=message):
+        InferenceEngine(path, "cpu", "fp32", "openvino")
+    info = InferenceEngine(path, "cpu", "fp32", "auto").info
+    assert info.backend == "torch" and "no kernel for this" in info.reason
+    assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
+
+
 def slow(backend):
     class Slow(backend):
-        def infer(self, window):
+        def judge(self, *window):
             time.sleep(0.5)
-            return super().infer(window)
+            return super().judge(*window)
 
     return Slow
 

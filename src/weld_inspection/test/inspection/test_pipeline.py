@@ -152,13 +152,32 @@ def test_failing_engine_costs_its_window_only(bench, monkeypatch, method):
     monkeypatch.setattr(b.engine, method, fail)
     b.submit(image(k) for k in range(4))
     wait_for(lambda: b.statistics.windows_failed == 1)
-    assert b.statistics.last_failure == "RuntimeError: out of memory"
-    assert b.troubles == [(Trouble.FAILED, "inference failed: RuntimeError: out of memory")]
+    assert b.statistics.last_failure == "inference failed: RuntimeError: out of memory"
+    wait_for(lambda: b.troubles)
+    assert b.troubles == [(Trouble.FAILED, b.statistics.last_failure)]
     monkeypatch.undo()
     b.submit(image(k) for k in range(4, 8))
     wait_for(lambda: b.results)
     assert b.results[0].frames_dropped == 4
-    assert b.statistics.last_failure == ""
+    wait_for(lambda: b.statistics.last_failure == "")
+
+
+def test_a_result_that_cannot_be_handed_on_is_no_failed_inference(bench):
+    b = bench()
+
+    def refuse(result):
+        raise RuntimeError("publisher's context is invalid")
+
+    b.pipeline._on_result = refuse
+    b.submit(image(k) for k in range(4))
+    wait_for(lambda: b.troubles)
+    reason = "handing on the result failed: RuntimeError: publisher's context is invalid"
+    assert b.troubles == [(Trouble.FAILED, reason)]
+    assert (b.statistics.windows_failed, b.statistics.windows_inspected) == (1, 1)
+    b.pipeline._on_result = b.results.append
+    b.submit(image(k) for k in range(4, 8))
+    wait_for(lambda: b.results)
+    wait_for(lambda: b.statistics.last_failure == "")
 
 
 def test_images_are_kept_only_while_wanted(bench):

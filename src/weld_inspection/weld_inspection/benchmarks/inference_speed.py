@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from weld_inspection.benchmarks.gate_by_gate import written_out
+from weld_inspection.errors import InspectionError
 from weld_inspection.evaluation.provenance import provenance
 from weld_inspection.inspection.decision import DecisionSettings
 from weld_inspection.inspection.engine import (
@@ -23,6 +24,7 @@ from weld_inspection.inspection.engine import (
     choose_precision,
 )
 from weld_inspection.inspection.inspector import Inspector, WindowsAtOnce
+from weld_inspection.inspection.openvino_export import exported
 from weld_inspection.inspection.torch_backend import normalise
 from weld_inspection.inspection.windows import FrameWindows
 from weld_inspection.networks.config import NetworkConfig
@@ -114,8 +116,9 @@ def measure_engines(model: Path, *, windows: int = 50, device: str = "auto") -> 
 def measure_growth(network: str, *, windows: int = 5) -> dict[str, Any]:
     """Times how a window's cost grows with T, stride, channels, image size and detectors.
 
-    All in the precision that the machine prefers, with fresh weights, on a processor by OpenVINO. A
-    stride's cost is that of the frames between two windows, so of less than a window.
+    With fresh weights, on a processor by OpenVINO, in bf16 or fp32 as the machine prefers;
+    detectors beside each other, on a processor, in int8 where the network has it, as they run live.
+    A stride's cost is that of the frames between two windows, so of less than a window.
 
     Args:
         network: Name in the registry.
@@ -142,8 +145,10 @@ def measure_growth(network: str, *, windows: int = 5) -> dict[str, Any]:
             save_model(path, build_network(NetworkConfig(network, **options)))
             milliseconds[name] = 1000 * median(_time_windows(path, backend, stride, windows))
         save_model(path, build_network(NetworkConfig(network)))
+        precision = _live_precision(path, device)
         detectors = {
-            count: 1000 * _time_detectors(path, backend, count, windows) for count in (1, 2, 4)
+            count: 1000 * _time_detectors(path, backend, precision, count, windows)
+            for count in (1, 2, 4)
         }
     return {
         "network": network,
@@ -152,6 +157,7 @@ def measure_growth(network: str, *, windows: int = 5) -> dict[str, Any]:
         "precision": choose_precision("auto", device),
         "threads": torch.get_num_threads(),
         "milliseconds": milliseconds,
+        "detectors_precision": precision,
         "detectors": detectors,
         "made_with": provenance(),
     }
@@ -180,15 +186,28 @@ def _camera_windows(length: int, count: int) -> Iterator[list[tuple[np.ndarray, 
         yield [(weld.image(first + k), (first + k) * PERIOD_NS) for k in range(length)]
 
 
+def _live_precision(path: Path, device: str) -> str:
+    """int8, which is made first, on a processor and for a network that can be had in it."""
+    usual = choose_precision("auto", device)
+    if device != "cpu":
+        return usual
+    try:
+        exported(path, "int8")
+    except InspectionError:  # a network without gates
+        return usual
+    return "int8"
+
+
 def _time_windows(
     path: Path,
     backend: str,
     stride: int,
     windows: int,
+    precision: str = "auto",
     begin: Callable[[], None] = lambda: None,
 ) -> list[float]:
     """Seconds that windows of a model take, resize and decision included."""
-    engine = InferenceEngine(path, backend=backend)
+    engine = InferenceEngine(path, precision=precision, backend=backend)
     collector = FrameWindows(engine.info.window, stride=stride or None)
     inspector = Inspector(engine, windows=collector)
     frame = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
@@ -203,14 +222,15 @@ def _time_windows(
     return seconds[1:]
 
 
-def _time_detectors(path: Path, backend: str, count: int, windows: int) -> float:
+def _time_detectors(path: Path, backend: str, precision: str, count: int, windows: int) -> float:
     """Seconds a window of one of so many processes that work at the same time."""
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, ProcessPoolExecutor(count, context) as pool:
         barrier = manager.Barrier(count)
         begin = partial(barrier.wait, PATIENCE_S)
         detectors = [
-            pool.submit(_time_windows, path, backend, 0, windows, begin) for _ in range(count)
+            pool.submit(_time_windows, path, backend, 0, windows, precision, begin)
+            for _ in range(count)
         ]
         ended, _ = wait(detectors, return_when=FIRST_EXCEPTION)
         barrier.abort()  # where one has failed, the others wait for it

@@ -124,7 +124,9 @@ def _growth(options: argparse.Namespace) -> dict[str, Any]:
     for name, value in result["milliseconds"].items():
         print(f"  {name:24s} {value:8.1f}")
     for count, value in result["detectors"].items():
-        print(f"  {f'detectors at once: {count}':24s} {value:8.1f}")
+        print(
+            f"  {f'detectors at once: {count}':24s} {value:8.1f}  ({result['detectors_precision']})"
+        )
     return result
 
 

@@ -291,7 +291,15 @@ def _make(name: str, path: Path, loaded: Model, device: str, precision: str) -> 
             text = "backend 'torch' has no precision 'int8': use 'openvino' or 'bf16'"
             raise InspectionError(text)
         if device == "cuda" and loaded.network.works_alike:
-            return CudaGraphBackend(loaded.network, precision)
+            try:
+                return CudaGraphBackend(loaded.network, precision)
+            except RuntimeError as error:
+                reason = str(error).strip().partition("\n")[0]
+                raise InspectionError(
+                    f"the card cannot record a window of {loaded.config.architecture} ({reason}): "
+                    "free its memory, set works_alike of the network to False where its work "
+                    "depends on what it sees, or set device to 'cpu'"
+                ) from error
         return TorchBackend(loaded.network, device, precision)
     if device != "cpu":
         raise InspectionError(f"openvino runs on 'cpu', not on {device!r}: set device to 'cpu'")

@@ -58,9 +58,7 @@ class InspectionHealth:
             self._full_time = now
         findings = []
         if self._statistics.last_failure:
-            findings.append(
-                Finding(Level.ERROR, f"inference fails: {self._statistics.last_failure}")
-            )
+            findings.append(Finding(Level.ERROR, self._statistics.last_failure))
         if silent:
             last = "yet" if silence is None else f"for {silence:.1f} s"
             findings.append(Finding(Level.WARN, f"no frame {last}"))

@@ -68,6 +68,8 @@ SAMPLE_DURATION = 16.0  # s
 def exported(path: Path, kind: str = "float") -> Path:
     """Returns the folder of a model's OpenVINO files, made if they are not there or are of others.
 
+    Those in int8 are made anew on a processor whose int8 masks may be others.
+
     The folder stands beside the weights, or, where nothing can be written there, in the user's
     cache. It appears whole or not at all.
 
@@ -80,7 +82,7 @@ def exported(path: Path, kind: str = "float") -> Path:
 
     Raises:
         ModelError: The model file cannot be used.
-        InspectionError: The files cannot be written.
+        InspectionError: OpenVINO cannot take the network over, or the files cannot be written.
     """
     if kind not in KINDS:
         raise InspectionError(f"there is no export {kind!r}: give one of {', '.join(KINDS)}")
@@ -107,6 +109,11 @@ def exported(path: Path, kind: str = "float") -> Path:
         except OSError as error:  # another process may have put its own there in between
             if not _read(folder, mark):
                 raise InspectionError(f"cannot write {folder}: {error.strerror}") from error
+        except RuntimeError as error:  # of OpenVINO or NNCF, about whatever the network does
+            reason = str(error).strip().partition("\n")[0]
+            raise InspectionError(
+                f"OpenVINO cannot export {path} as {kind} ({reason}): use backend torch"
+            ) from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
         return folder
@@ -117,10 +124,21 @@ def _places(path: Path, kind: str) -> list[tuple[Path, str]]:
     """Where the files of a model may lie, and what they then say that they were made of."""
     path = path.resolve()  # beside the weights, not beside a link to them
     mark = f"{file_hash(path)} {FORMAT}" if path.is_file() else ""
+    if mark and kind == "int8":
+        mark += f" {_processor()}"
     name = f"{path.stem}.openvino_{kind}"
     # In the cache models of any folder meet, and many are called model.safetensors.
     cached = _cache() / f"{name}_{mark.partition(' ')[0]}"
     return [(folder, mark) for folder in (path.parent / name, cached)]
+
+
+def _processor() -> str:
+    """What int8 masks depend on in a processor, and with them what was found of their agreement.
+
+    Without VNNI sums of products may saturate; without bf16 fp32 stands beside int8.
+    """
+    vnni = "vnni" if torch.cpu._is_vnni_supported() else "no vnni"
+    return f"{vnni}, {types_of('int8').hint} beside"
 
 
 class Look(nn.Module):
@@ -419,7 +437,7 @@ def agreement(path: Path) -> float | None:
 
     Returns:
         Intersection over union of defect pixels, of simulated welds at the model's threshold; None
-        where the files are not there or are of other weights.
+        where the files are not there, or are of other weights or another kind of processor.
     """
     for folder, mark in _places(path, "int8"):
         if mark and (graphs := _read(folder, mark)):

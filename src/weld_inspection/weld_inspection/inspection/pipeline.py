@@ -24,7 +24,7 @@ class Trouble(Enum):
     OVERRUN = "image not read in time"
     REFUSED = "image refused"
     DROPPED = "window dropped"
-    FAILED = "inference failed"
+    FAILED = "window failed"
 
 
 class InspectionPipeline(Generic[Message]):
@@ -119,17 +119,18 @@ class InspectionPipeline(Generic[Message]):
     def _infer(self) -> None:
         """Second thread: windows to results."""
         while (window := self._windows.get(meanwhile=self._work_ahead)) is not None:
+            doing = "inference"
             try:
                 result = self._inspector.inspect(window)
                 self._statistics.windows_inspected += 1
                 self._statistics.frames_inspected += len(result.frames)
-                self._statistics.last_failure = ""
+                doing = "handing on the result"
                 self._on_result(result)
-            except Exception as error:  # whatever a backend raises costs this window, not the rest
+                self._statistics.last_failure = ""
+            except Exception as error:  # whatever is raised there costs this window, not the rest
                 self._statistics.windows_failed += 1
-                self._statistics.last_failure = _name(error)
-                sentence = f"inference failed: {self._statistics.last_failure}"
-                self._on_trouble(Trouble.FAILED, sentence)
+                self._statistics.last_failure = f"{doing} failed: {_name(error)}"
+                self._on_trouble(Trouble.FAILED, self._statistics.last_failure)
 
     def _work_ahead(self) -> bool:
         """Second thread, between windows: what can be done of a window's first frames."""

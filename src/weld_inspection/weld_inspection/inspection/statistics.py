@@ -21,9 +21,10 @@ class InspectionStatistics:
         frames_inspected: Frames that got a mask.
         windows_inspected: Windows with a result.
         windows_dropped: Windows thrown away because inference fell behind.
-        windows_failed: Windows for which inference failed.
+        windows_failed: Windows for which inference failed, or whose result could not be handed on.
         last_refusal: Why the last refused image was refused.
-        last_failure: Why the last failed window failed; empty again after one that succeeds.
+        last_failure: What failed with the last failed window, and why; empty again after one that
+            succeeds.
         last_frame_time: Monotonic time of the last image in seconds, None before the first.
     """
 

@@ -14,7 +14,11 @@ from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 
 from weld_inspection.errors import InspectionError
-from weld_inspection.memory import give_back_memory
+from weld_inspection.memory import (
+    collect_all_again,
+    give_back_memory,
+    leave_out_of_collection,
+)
 from weld_inspection.nodes.node_process import run_node
 
 __all__ = ["InspectionNode", "run_node"]
@@ -148,6 +152,7 @@ class InspectionNode(LifecycleNode):
         if not self._succeeds(self.open):
             self._release()
             return FAILURE
+        leave_out_of_collection()
         self._state_label = "inactive"
         return super().on_configure(state)
 
@@ -233,6 +238,7 @@ class InspectionNode(LifecycleNode):
 
     def _release(self) -> None:
         """Closes and destroys what open and start have created."""
+        collect_all_again()
         self.close()
         for publisher in set(self.publishers) - self._kept:
             self.destroy_publisher(publisher)
