@@ -41,7 +41,7 @@ def test_unknown_model_is_told_with_the_shipped_ones(folder, tmp_path):
 def test_best_model_that_keeps_up_is_chosen(folder, monkeypatch):
     times = {"bi_crrn_e": 0.2, "bi_crrn_ed_attn": 0.1}
     monkeypatch.setattr(
-        model_choice, "_time", lambda engine, budget: times[engine.info.architecture]
+        model_choice, "_time", lambda engine, new, budget: times[engine.info.architecture]
     )
     engine, why = choose_engine(folder, device="cpu", frame_rate=3.0)  # 0.6 s allowed
     assert engine.info.architecture == "bi_crrn_e"
@@ -59,7 +59,7 @@ def test_best_model_that_keeps_up_is_chosen(folder, monkeypatch):
 def test_fastest_model_is_chosen_where_none_keeps_up(folder, monkeypatch, slow, fast):
     times = {slow: 3.0, fast: 2.0}
     monkeypatch.setattr(
-        model_choice, "_time", lambda engine, budget: times[engine.info.architecture]
+        model_choice, "_time", lambda engine, new, budget: times[engine.info.architecture]
     )
     engine, why = choose_engine(folder, device="cpu")
     assert engine.info.architecture == fast
@@ -84,7 +84,14 @@ def test_real_engine_is_timed_and_inspects(folder):
 
 def test_timing_ends_with_the_first_that_keeps_up(brightness_engine):
     engine = brightness_engine()
-    assert model_choice._time(engine, 60.0) < 60.0
-    assert engine.calls == 1
-    model_choice._time(engine, 0.0)
+    window = engine.info.window
+    assert model_choice._time(engine, window, 60.0) < 60.0
+    assert (engine.calls, engine.looked, engine.advanced) == (1, 1 + window, window)
+    model_choice._time(engine, window, 0.0)
     assert engine.calls == 1 + model_choice.TIMINGS
+
+
+def test_frames_that_an_earlier_window_had_cost_no_look(brightness_engine):
+    engine = brightness_engine()
+    model_choice._time(engine, 2, 60.0)
+    assert (engine.looked, engine.advanced) == (1 + 2, engine.info.window)
