@@ -9,8 +9,8 @@ from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.engine import InferenceEngine
 
 SUFFIX = ".safetensors"
-# The shipped models, the one that finds most of the planted defects first: see models/*.md.
-PREFERRED = ("bi_crrn_e", "bi_crrn_ed_attn")
+# The shipped models, the better one first: see models/*.md.
+PREFERRED = ("bi_crrn_ed_attn", "bi_crrn_e")
 # Part of the time between two windows that inference may take: camera, resizing, recording and
 # messages share the processor with it.
 HEADROOM = 0.6
