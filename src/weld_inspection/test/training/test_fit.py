@@ -21,6 +21,8 @@ from weld_inspection.training.windows import WindowDataset
 
 # What the slowest needs: Mask R-CNN learns proposals, boxes and masks one after the other.
 EPOCHS = 40
+# With it the recurrent networks find the defect in half of them; until then they mark nothing.
+RATE = 6e-3
 SMALL = {"channels": 8, "width": 32, "height": 24, "window": 4}
 
 
@@ -85,7 +87,8 @@ def test_shorter_training_windows_leave_the_network_its_own(clips, tmp_path, mon
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_trains_and_predicts(clips, tmp_path, name):
-    wanted = config(clips, tmp_path / "run", network=name, epochs=EPOCHS)
+    rate = 3e-3 if name == "mask_rcnn" else RATE  # its boxes do not bear more
+    wanted = config(clips, tmp_path / "run", network=name, epochs=EPOCHS, learning_rate=rate)
     model = fit(wanted)
     rows = metrics(tmp_path / "run")
     assert rows[-1]["validation_f1"] > 0.6
@@ -385,7 +388,7 @@ def test_processes_share_an_epoch_s_windows():
 
 def test_two_processes_train_one_network(clips, tmp_path):
     out = tmp_path / "run"
-    values = config(clips, out, epochs=12, batch_size=1).to_dict()
+    values = config(clips, out, epochs=EPOCHS, batch_size=1, learning_rate=RATE).to_dict()
     file = tmp_path / "train.yaml"
     file.write_text(yaml.safe_dump(values))
     program = "from weld_inspection.commands.train import main; main()"
@@ -397,7 +400,7 @@ def test_two_processes_train_one_network(clips, tmp_path):
     )
     model = load_model(out / "model.safetensors")
     # Eight windows, a step of one in each process; alone that would be eight steps an epoch.
-    assert model.training["steps"] == 12 * 4
+    assert model.training["steps"] == EPOCHS * 4
     rows = metrics(out)
-    assert len(rows) == 12  # written once
+    assert len(rows) == EPOCHS  # written once
     assert rows[-1]["validation_f1"] > 0.6

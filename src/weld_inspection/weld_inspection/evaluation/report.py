@@ -85,15 +85,14 @@ def write_report(
     milliseconds = time_windows(
         {variant.name: engines[path] for variant, _, path in described}, windows[0][0]
     )
+    titled = {
+        (variant.name, seed): (variant.title, engines[path]) for variant, seed, path in described
+    }
     parts = [_head(scores)]
     for shown, window in zip(sets, windows, strict=True):
         for score in scores[shown.title]:
             score["milliseconds"] = milliseconds[score["variant"]]
-        engines_of = {
-            (variant.name, seed): (variant.title, engines[path])
-            for variant, seed, path in described
-        }
-        parts.append(_write_set(out, shown, scores[shown.title], engines_of, window))
+        parts.append(_write_set(out, shown, scores[shown.title], titled, window))
     readme = out / "README.md"
     readme.write_text("\n".join(parts), encoding="utf-8")
     (out / "timings.json").write_text(

@@ -5,14 +5,11 @@ OUT/dataset.json   what was asked for, what came out, the SHA-256 of each clip's
 OUT/NAME/...       one clip a folder, see training.clips
 """
 
-import fcntl
 import hashlib
 import json
 import multiprocessing
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ import cv2
 from weld_inspection.training.clip_metadata import METADATA_NAME
 from weld_inspection.training.clip_plans import FRAME_RATE, ClipPlan, ClipStore
 from weld_inspection.training.clips import CODECS, MASKS_FILE, Clip, ClipError
+from weld_inspection.training.folder_lock import hold_folder
 
 DATASET_NAME = "dataset.json"
 UNFINISHED_NAME = DATASET_NAME + ".part"
@@ -65,7 +63,9 @@ def build_dataset(
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ClipError(f"{root} cannot be written: {error.strerror}") from error
-    with _held(root):
+    # Another one would take a clip at work for a broken-off one.
+    busy = ClipError(f"another make_dataset is at work in {root}: wait for it")
+    with hold_folder(root, busy):
         missing = _take_over(root, plans, store)
         advance(sum(plan.frame_count for plan in plans if plan not in missing))
         if workers == 1 or len(missing) < 2:
@@ -95,25 +95,6 @@ def is_made(folder: Path, plan: ClipPlan, store: ClipStore) -> bool:
 def clip_digest(folder: Path) -> str:
     """Returns the SHA-256 of a clip's clip.json."""
     return hashlib.sha256((folder / METADATA_NAME).read_bytes()).hexdigest()
-
-
-@contextmanager
-def _held(root: Path) -> Iterator[None]:
-    """Keeps others out of a data set's folder, who would take a clip at work for a broken-off one.
-
-    Raises:
-        ClipError: One is at work there.
-    """
-    folder = os.open(root, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            text = f"another make_dataset is at work in {root}: wait for it"
-            raise ClipError(text) from error
-        yield
-    finally:
-        os.close(folder)
 
 
 def _take_over(root: Path, plans: Sequence[ClipPlan], store: ClipStore) -> list[ClipPlan]:

@@ -1,6 +1,5 @@
 """Runs a training: data, trainer, checkpoints, and the model at its end."""
 
-import fcntl
 import json
 import logging
 import os
@@ -9,7 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.weights import save_model
 from weld_inspection.training.config import TrainingConfig
 from weld_inspection.training.crops import DEFECT_SHARE, Crop
+from weld_inspection.training.folder_lock import hold_folder
 from weld_inspection.training.module import WindowSegmentation
 from weld_inspection.training.start import take_over
 from weld_inspection.training.windows import WindowDataset
@@ -65,7 +65,9 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
     out = Path(config.out)
     group = ProcessGroup.of_torchrun()
     checkpoint = _prepare_folder(out, resume, group)
-    with _held(out, group):
+    busy = InspectionError(f"another training is at work in {out}: wait for it")
+    # The first process of a group holds the folder for all.
+    with nullcontext() if group.rank > 0 else hold_folder(out, busy):
         return _fit(config, out, group, checkpoint)
 
 
@@ -306,27 +308,6 @@ def _prepare_folder(out: Path, resume: bool, group: ProcessGroup) -> Path | None
     except OSError as error:
         raise InspectionError(f"cannot make folder {out}: {error.strerror}") from error
     return None
-
-
-@contextmanager
-def _held(out: Path, group: ProcessGroup) -> Iterator[None]:
-    """Keeps other trainings out of a run's folder.
-
-    Raises:
-        InspectionError: One is at work there.
-    """
-    if group.rank > 0:
-        yield
-        return
-    folder = os.open(out, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InspectionError(f"another training is at work in {out}: wait for it") from error
-        yield
-    finally:
-        os.close(folder)
 
 
 def _check_numbers(out: Path, config: TrainingConfig, place: Place) -> None:
