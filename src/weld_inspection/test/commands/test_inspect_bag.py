@@ -262,12 +262,28 @@ def test_a_window_that_fails_costs_no_other(video, inspect, tmp_path, capsys, mo
     assert [report.frames_dropped for report in messages["/weld/defects"]] == [0, 5, 0, 0]
 
 
-def test_frames_that_cannot_be_decoded_are_progress(video, model, tmp_path):
+@pytest.fixture
+def damaged(video, tmp_path):
+    """The video with frames in its middle that cannot be decoded."""
     content = bytearray(video.read_bytes())
     middle = len(content) // 2
     content[middle : middle + 60_000] = np.random.default_rng(5).bytes(60_000)
-    damaged = tmp_path / "damaged.mp4"
-    damaged.write_bytes(content)
+    path = tmp_path / "damaged.mp4"
+    path.write_bytes(content)
+    return path
+
+
+def test_frames_that_cannot_be_decoded_are_told(damaged, inspect, tmp_path, capsys):
+    assert inspect(damaged) == 1
+    told = capsys.readouterr()
+    assert f"{FRAMES} frames" in told.out
+    (line,) = told.err.splitlines()
+    count = int(re.search(rf"error: (\d+) of {FRAMES} frames could not be decoded", line)[1])
+    assert count > 0
+    assert len(read(tmp_path / "out")["/weld/defect_mask"]) <= FRAMES - count
+
+
+def test_frames_that_cannot_be_decoded_are_progress(damaged, model, tmp_path):
     recording, steps = open_recording("video", str(damaged)), []
     engine = InferenceEngine(model, "cpu", "fp32", "torch")
     inspect_recording(recording, None, engine, tmp_path / "out", advance=steps.append)

@@ -107,6 +107,38 @@ def test_slow_engine_loses_whole_windows_oldest_first_and_counts_them(bench):
     assert all(len(r.frames) == 4 for r in b.results)
 
 
+class Turnstile:
+    """In place of the engine's gate: lets one window through for each turn."""
+
+    def __init__(self):
+        self.turns = threading.Semaphore(0)
+
+    def wait(self, timeout):
+        return self.turns.acquire(timeout=timeout)
+
+    def set(self):
+        self.turns.release(100)
+
+
+def test_engine_five_times_too_slow_is_late_by_its_queue_and_no_more(bench):
+    """While it infers one window five come, again and again."""
+    slower, queue_size, rounds, length = 5, 2, 8, 4
+    b = bench(queue_size=queue_size)
+    b.engine.gate = Turnstile()
+    b.submit(image(k) for k in range(length))
+    wait_for(lambda: b.engine.calls == 1)
+    late = []  # of each result: windows that have come since its own
+    for turn in range(1, rounds + 1):
+        came = 1 + turn * slower
+        b.submit(image(k) for k in range((came - slower) * length, came * length))
+        b.engine.gate.turns.release()
+        wait_for(lambda turn=turn: len(b.results) == turn and b.engine.calls == turn + 1)
+        late.append(came - 1 - b.results[-1].frames[0].tag // length)
+    assert late == [slower] + [slower + queue_size - 1] * (rounds - 1)
+    assert b.statistics.windows_dropped == came - rounds - queue_size  # one in work, one waits
+    assert [r.frames_dropped for r in b.results[2:]] == [(slower - 1) * length] * (rounds - 2)
+
+
 def test_submit_does_not_wait_for_a_stuck_engine(bench):
     b = bench()
     b.engine.gate.clear()

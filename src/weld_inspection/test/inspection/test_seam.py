@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from weld_inspection.errors import InspectionError
@@ -78,15 +79,18 @@ def test_position_of_a_column(direction, expected):
 def test_shift_moves_a_column_so_that_its_place_stays(direction):
     geometry = SeamGeometry(3.75e-5, 0.01, direction)
     x = 900.0
-    moved = x + geometry.shift(0.300, 0.304)
+    (shift,) = geometry.shift(np.array([0.300]), 0.304)
+    moved = x + shift
     assert geometry.position(0.304, moved, 1280) == pytest.approx(geometry.position(0.300, x, 1280))
 
 
 def test_without_scale_only_the_centre_is_known():
     geometry = SeamGeometry(0.0, 0.01)
     assert geometry.position(0.3, 0.0, 1280) == pytest.approx(0.31)
-    assert geometry.shift(0.3, 0.4) is None
-    assert SeamGeometry().shift(math.nan, 0.4) is None
+    assert np.isnan(geometry.shift(np.array([0.3]), 0.4)).all()
+    shifts = SeamGeometry().shift(np.array([math.nan, 0.3]), 0.4)
+    assert np.isnan(shifts).tolist() == [True, False]
+    assert np.isnan(SeamGeometry().shift(np.array([0.3]), math.nan)).all()
 
 
 @pytest.mark.parametrize("numbers", [(-1e-5, 0.0, 1), (math.nan, 0.0, 1), (1e-5, 0.0, 2)])

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from weld_inspection.inspection.regions import Region
@@ -85,6 +86,23 @@ def test_neighbours_are_not_swapped(known):
     assert len(set(first.values())) == 4
     for k in range(1, 12):
         assert rig.look(k, boxes) == first
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_crowd_keeps_its_numbers(known):
+    """As many specks as a frame may have, each seen in three frames of four."""
+    random = np.random.default_rng(3)
+    places = [(700 + 60 * column, 40 + 80 * row) for column in range(8) for row in range(8)]
+    boxes = [(x, y, *random.integers(10, 30, 2).tolist()) for x, y in places]
+    rig = Rig(known=known)
+    for k in (-2, -1):  # until the speed is known a lone pore must teach it
+        rig.look(k, [(1200, 700, 16, 16)])
+    ids = {box: set() for box in boxes}
+    for k in range(16):
+        for box, track_id in rig.look(k, [b for n, b in enumerate(boxes) if (n + k) % 4]).items():
+            ids[box].add(track_id)
+    assert all(len(found) == 1 for found in ids.values())
+    assert set.union(*ids.values()) == set(range(2, 66))
 
 
 def test_defect_is_found_again_after_dropped_windows():

@@ -35,7 +35,7 @@ def test_round_trip(saved):
     assert model.training == {"seed": 7}
     assert model.threshold == 0.5
     assert model.model_id == f"small.safetensors-{file_hash(path)}"
-    assert not list(path.parent.glob("*.unfinished"))
+    assert not list(path.parent.glob("*.part"))
 
 
 def test_file_can_be_read_by_whom_the_folder_lets(saved, tmp_path):

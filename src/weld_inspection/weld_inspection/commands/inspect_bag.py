@@ -18,7 +18,11 @@ EXAMPLES = """examples:
 
 
 def command(arguments: list[str]) -> int:
-    """Inspects as the arguments say; returns the exit status."""
+    """Inspects as the arguments say.
+
+    Returns:
+        The exit status: 1 if a part of the recording could not be inspected, which is told.
+    """
     parser = argparse.ArgumentParser(
         prog="inspect_bag",
         description="Inspect a bag, video or folder of images; write masks and reports to a bag.",
@@ -93,6 +97,11 @@ def command(arguments: list[str]) -> int:
         "real time"
     )
     print(f"bag: {summary.bag}")
+    if summary.undecoded:
+        faults.append(
+            f"{summary.undecoded} of {summary.frames} frames could not be decoded: the recording "
+            "is damaged there"
+        )
     if summary.failed:
         windows = summary.windows + summary.failed
         faults.append(f"{summary.failed} of {windows} windows failed, the last {summary.failure}")

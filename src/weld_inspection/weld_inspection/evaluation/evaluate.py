@@ -276,7 +276,7 @@ def _geometry(metadata: ClipMetadata, width: int) -> SeamGeometry:
     The rig of a simulated clip says how much that is; other clips have the live system's default.
     """
     usual = SeamGeometry()
-    rig = RIGS.get(metadata.source.get("rig"))
+    rig = RIGS.get(str(metadata.source.get("rig")))
     scale = usual.metres_per_pixel if rig is None else rig.metres_per_pixel
     return replace(usual, metres_per_pixel=scale * CAMERA_WIDTH / width)
 

@@ -19,6 +19,7 @@ from weld_inspection.inspection.engine import InferenceEngine
 from weld_inspection.networks.weights import load_model
 from weld_inspection.training.clips import Clip
 from weld_inspection.training.dataset_builder import DATASET_NAME
+from weld_inspection.whole_files import write_whole
 
 HASH_DIGITS = 12
 # Of scores that an earlier version left.
@@ -143,8 +144,6 @@ def _write(file: Path, values: dict[str, Any]) -> None:
     """Writes a file, all of it or nothing."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-        unfinished.replace(file)
+        write_whole(file, json.dumps(values, indent=1) + "\n")
     except OSError as error:
         raise InspectionError(f"cannot write {file}: {error.strerror}") from error

@@ -20,6 +20,7 @@ from weld_inspection.networks.weights import load_model
 from weld_inspection.training.clips import open_clips
 from weld_inspection.training.config import TrainingConfig
 from weld_inspection.training.fit import CHECKPOINT, MODEL, fit
+from weld_inspection.whole_files import write_whole
 
 # Folders of a preset: what is trained on, and what is reported with what its threshold is tuned on.
 TRAINING_FOLDERS = ("train", "photos_train")
@@ -254,9 +255,7 @@ def _write_record(run: Run) -> None:
     """Writes which data a run is begun with, whole or not at all."""
     try:
         run.record.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = run.record.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(run.data(), indent=1) + "\n", encoding="utf-8")
-        unfinished.replace(run.record)
+        write_whole(run.record, json.dumps(run.data(), indent=1) + "\n")
     except OSError as error:
         raise InspectionError(f"cannot write {run.record}: {error.strerror}") from error
 

@@ -5,6 +5,8 @@ import threading
 from bisect import bisect_right
 from dataclasses import dataclass
 
+import numpy as np
+
 from weld_inspection.errors import InspectionError
 from weld_inspection.stamps import NANOSECONDS
 
@@ -53,19 +55,18 @@ class SeamGeometry:
         from_center = (center_x - (image_width - 1) / 2) * self.metres_per_pixel * self.direction
         return carriage + self.camera_offset + from_center
 
-    def shift(self, before: float, now: float) -> float | None:
+    def shift(self, before: np.ndarray, now: float) -> np.ndarray:
         """How far the seam moves through the image while the carriage moves.
 
         Args:
-            before: Position of the carriage in metres.
+            before: (n,) positions of the carriage in metres.
             now: Its position later.
 
         Returns:
-            Pixels along the image's x axis, None where that is not known.
+            (n,) pixels along the image's x axis, NaN where that is not known.
         """
-        if self.metres_per_pixel == 0 or math.isnan(before) or math.isnan(now):
-            return None
-        return -(now - before) * self.direction / self.metres_per_pixel
+        scale = self.metres_per_pixel or math.nan
+        return -(now - before) * self.direction / scale
 
 
 class CarriagePositions:

@@ -2,7 +2,8 @@
 
 import math
 from dataclasses import dataclass, replace
-from statistics import median
+
+import numpy as np
 
 from weld_inspection.inspection.regions import Region
 from weld_inspection.inspection.seam import SeamGeometry
@@ -23,63 +24,64 @@ MAX_SPEED = 1.5
 SPEED_WEIGHT = 0.4
 
 
-@dataclass(frozen=True, slots=True)
-class _Box:
-    """A box in pixels of the camera's image."""
+# Columns of boxes, (n, 4) float64, in pixels of the camera's image.
+LEFT, TOP, RIGHT, BOTTOM = range(4)
 
-    left: float
-    top: float
-    right: float
-    bottom: float
+
+def _boxes_of(regions: list[Region]) -> np.ndarray:
+    sides = [(r.x, r.y, r.x + r.width, r.y + r.height) for r in regions]
+    return np.array(sides, np.float64).reshape(-1, 4)
+
+
+def _areas(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[..., RIGHT] - boxes[..., LEFT]) * (boxes[..., BOTTOM] - boxes[..., TOP])
+
+
+def _overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Area that boxes have in common, one by one."""
+    low = np.maximum(a[..., :2], b[..., :2])
+    size = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - low, 0.0)
+    return size[..., 0] * size[..., 1]
+
+
+def _intersections(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Area that each of n boxes has in common with each of m, (n, m)."""
+    return _overlap(a[:, None], b[None])
+
+
+@dataclass(frozen=True, slots=True)
+class _Tracks:
+    """Physical defects: where each was seen last.
+
+    Attributes:
+        ids: (m,) their numbers.
+        boxes: (m, 4) what of them was in view.
+        stamps: (m,) when, nanoseconds.
+        carriages: (m,) where the carriage was, metres; NaN where not known.
+    """
+
+    ids: np.ndarray
+    boxes: np.ndarray
+    stamps: np.ndarray
+    carriages: np.ndarray
 
     @classmethod
-    def of(cls, region: Region) -> "_Box":
-        return cls(region.x, region.y, region.x + region.width, region.y + region.height)
+    def none(cls) -> "_Tracks":
+        integers = np.zeros(0, np.int64)
+        return cls(integers, np.zeros((0, 4)), integers, np.zeros(0))
 
-    def moved(self, dx: float) -> "_Box":
-        return _Box(self.left + dx, self.top, self.right + dx, self.bottom)
-
-    def grown(self, x: float, y: float) -> "_Box":
-        return _Box(self.left - x, self.top - y, self.right + x, self.bottom + y)
-
-    def joined(self, other: "_Box") -> "_Box":
-        return _Box(
-            min(self.left, other.left),
-            min(self.top, other.top),
-            max(self.right, other.right),
-            max(self.bottom, other.bottom),
-        )
-
-    def area(self) -> float:
-        return max(0.0, self.right - self.left) * max(0.0, self.bottom - self.top)
-
-    def intersection(self, other: "_Box") -> float:
-        return _Box(
-            max(self.left, other.left),
-            max(self.top, other.top),
-            min(self.right, other.right),
-            min(self.bottom, other.bottom),
-        ).area()
-
-    def iou(self, other: "_Box") -> float:
-        both = self.intersection(other)
-        return both / (self.area() + other.area() - both) if both else 0.0
-
-    def distance(self, other: "_Box") -> float:
-        return math.hypot(
-            (self.left + self.right - other.left - other.right) / 2,
-            (self.top + self.bottom - other.top - other.bottom) / 2,
-        )
+    def where(self, chosen: np.ndarray) -> "_Tracks":
+        """Some of them, by a mask or by their indices."""
+        values = (self.ids, self.boxes, self.stamps, self.carriages)
+        return _Tracks(*(value[chosen] for value in values))
 
 
-@dataclass(slots=True)
-class _Track:
-    """A physical defect: where it was seen last."""
+@dataclass(frozen=True, slots=True)
+class _Predictions:
+    """Where the defects should be, (m, 4), and the same with room."""
 
-    track_id: int
-    box: _Box
-    stamp_ns: int
-    carriage: float
+    predicted: np.ndarray
+    near: np.ndarray
 
 
 class DefectTracks:
@@ -98,7 +100,7 @@ class DefectTracks:
             geometry: How the camera sits on the carriage.
         """
         self._geometry = geometry or SeamGeometry()
-        self._tracks: list[_Track] = []
+        self._tracks = _Tracks.none()
         self._next_id = 1
         self._speed: float | None = None  # of the seam through the image, pixels/s along x
 
@@ -121,104 +123,112 @@ class DefectTracks:
         Returns:
             The regions in the same order, with their track ids.
         """
-        boxes = [_Box.of(region) for region in regions]
-        predictions = self._predict(stamp_ns, image_width, carriage)
-        ids = self._match(boxes, predictions)
-        self._measure_speed(boxes, ids, stamp_ns, image_width)
-        self._join_pieces(boxes, ids, predictions)
-        for index, track_id in enumerate(ids):
-            if track_id == 0:
-                ids[index] = self._next_id
-                self._next_id += 1
+        if not regions and not len(self._tracks.ids):
+            return []  # as of most frames
+        boxes = _boxes_of(regions)
+        seen = self._predict(stamp_ns, image_width, carriage)
+        matches = self._match(boxes, seen)
+        self._measure_speed(boxes, matches, stamp_ns, image_width)
+        self._join_pieces(boxes, matches, seen.predicted)
+        new = matches < 0
+        ids = np.empty(len(boxes), np.int64)
+        ids[~new] = self._tracks.ids[matches[~new]]
+        ids[new] = self._next_id + np.arange(new.sum())
+        self._next_id += int(new.sum())
         self._store(boxes, ids, stamp_ns, carriage)
         return [
-            replace(region, track_id=track_id)
+            replace(region, track_id=int(track_id))
             for region, track_id in zip(regions, ids, strict=True)
         ]
 
-    def _predict(
-        self, stamp_ns: int, image_width: int, carriage: float
-    ) -> dict[int, tuple[_Box, _Box]]:
+    def _predict(self, stamp_ns: int, image_width: int, carriage: float) -> "_Predictions":
         """Where each defect should be now, and the same with room; forgets those that have left."""
-        predictions = {}
-        kept = []
-        for track in self._tracks:
-            age = (stamp_ns - track.stamp_ns) / NANOSECONDS
-            slack = SLACK * image_width
-            shift = self._geometry.shift(track.carriage, carriage)
-            max_age, room = MAX_AGE, slack
-            if shift is None and self._speed is not None:
-                shift = self._speed * age
-                room += SPEED_SLACK * abs(shift)
-            elif shift is None:
-                shift, max_age = 0.0, MAX_AGE_BLIND
-                room += MAX_SPEED * image_width * age
-            box = track.box.moved(shift)
-            near = box.grown(room, 2 * slack)
-            if not 0 <= age <= max_age or near.right < 0 or near.left > image_width:
-                continue
-            kept.append(track)
-            predictions[track.track_id] = (box, near)
-        self._tracks = kept
-        return predictions
+        tracks = self._tracks
+        age = (stamp_ns - tracks.stamps) / NANOSECONDS
+        slack = SLACK * image_width
+        shift = self._geometry.shift(tracks.carriages, carriage)
+        room, max_age = np.full(len(age), slack), np.full(len(age), MAX_AGE)
+        unknown = np.isnan(shift)
+        if self._speed is not None:
+            shift = np.where(unknown, self._speed * age, shift)
+            room += np.where(unknown, SPEED_SLACK * np.abs(shift), 0.0)
+        else:
+            shift = np.where(unknown, 0.0, shift)
+            room += np.where(unknown, MAX_SPEED * image_width * age, 0.0)
+            max_age[unknown] = MAX_AGE_BLIND
+        predicted = tracks.boxes.copy()
+        predicted[:, LEFT] += shift
+        predicted[:, RIGHT] += shift
+        near = predicted.copy()
+        near[:, LEFT] -= room
+        near[:, RIGHT] += room
+        near[:, TOP] -= 2 * slack
+        near[:, BOTTOM] += 2 * slack
+        kept = (age >= 0) & (age <= max_age)
+        kept &= (near[:, RIGHT] >= 0) & (near[:, LEFT] <= image_width)
+        self._tracks = tracks.where(kept)
+        return _Predictions(predicted[kept], near[kept])
 
-    @staticmethod
-    def _match(boxes: list[_Box], predictions: dict[int, tuple[_Box, _Box]]) -> list[int]:
-        """Matches regions and predictions one to one, best first; returns ids, 0 for none."""
-        pairs = []
-        for index, box in enumerate(boxes):
-            for track_id, (predicted, near) in predictions.items():
-                if near.intersection(box) > 0:
-                    key = (-predicted.iou(box), predicted.distance(box))
-                    pairs.append((*key, index, track_id))
-        ids = [0] * len(boxes)
-        taken = set()
-        for _, _, index, track_id in sorted(pairs):
-            if ids[index] == 0 and track_id not in taken:
-                ids[index] = track_id
-                taken.add(track_id)
-        return ids
+    def _match(self, boxes: np.ndarray, seen: "_Predictions") -> np.ndarray:
+        """Matches regions and predictions one to one, best first.
+
+        Returns:
+            (n,) int: for each region the index of its track, -1 for none.
+        """
+        matches = np.full(len(boxes), -1)
+        regions, tracks = np.nonzero(_intersections(boxes, seen.near) > 0)
+        a, b = boxes[regions], seen.predicted[tracks]
+        both = _overlap(a, b)
+        iou = both / (_areas(a) + _areas(b) - both)
+        distance = np.hypot(*((a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]) / 2).T)
+        taken = np.zeros(len(seen.near), bool)
+        for pair in np.lexsort((self._tracks.ids[tracks], regions, distance, -iou)):
+            region, track = regions[pair], tracks[pair]
+            if matches[region] < 0 and not taken[track]:
+                matches[region], taken[track] = track, True
+        return matches
 
     def _measure_speed(
-        self, boxes: list[_Box], ids: list[int], stamp_ns: int, image_width: int
+        self, boxes: np.ndarray, matches: np.ndarray, stamp_ns: int, image_width: int
     ) -> None:
         """Learns the seam's speed through the image from boxes that are wholly in view."""
-        tracks = {track.track_id: track for track in self._tracks}
-        speeds = []
-        for box, track_id in zip(boxes, ids, strict=True):
-            if track_id == 0:
-                continue
-            track = tracks[track_id]
-            inside = all(b.left > 0 and b.right < image_width for b in (box, track.box))
-            if inside and stamp_ns > track.stamp_ns:
-                way = (box.left + box.right - track.box.left - track.box.right) / 2
-                speeds.append(way * NANOSECONDS / (stamp_ns - track.stamp_ns))
-        if speeds:
-            measured = median(speeds)
-            if self._speed is None:
-                self._speed = measured
-            else:
-                self._speed += SPEED_WEIGHT * (measured - self._speed)
+        now = boxes[matches >= 0]
+        before = self._tracks.where(matches[matches >= 0])
+        usable = before.stamps < stamp_ns
+        for pair in (now, before.boxes):
+            usable &= (pair[:, LEFT] > 0) & (pair[:, RIGHT] < image_width)
+        if not usable.any():
+            return
+        way = (now - before.boxes)[usable][:, [LEFT, RIGHT]].mean(axis=1)
+        measured = float(np.median(way * NANOSECONDS / (stamp_ns - before.stamps[usable])))
+        if self._speed is None:
+            self._speed = measured
+        else:
+            self._speed += SPEED_WEIGHT * (measured - self._speed)
 
-    @staticmethod
-    def _join_pieces(
-        boxes: list[_Box], ids: list[int], predictions: dict[int, tuple[_Box, _Box]]
-    ) -> None:
+    def _join_pieces(self, boxes: np.ndarray, matches: np.ndarray, predicted: np.ndarray) -> None:
         """Gives a region that is left over the number of the defect in whose place it lies."""
-        matched = {track_id for track_id in ids if track_id}
-        for index, box in enumerate(boxes):
-            if ids[index]:
-                continue
-            overlap, track_id = max(
-                ((predictions[i][0].intersection(box), i) for i in matched), default=(0.0, 0)
-            )
-            if overlap > box.area() / 2:
-                ids[index] = track_id
+        left_over = np.flatnonzero(matches < 0)
+        matched = matches[matches >= 0]
+        if not len(left_over) or not len(matched):
+            return
+        # Of two that it lies in alike, the newer one.
+        matched = matched[np.argsort(-self._tracks.ids[matched])]
+        overlaps = _intersections(boxes[left_over], predicted[matched])
+        best = overlaps.argmax(axis=1)
+        inside = overlaps.max(axis=1) > _areas(boxes[left_over]) / 2
+        matches[left_over[inside]] = matched[best[inside]]
 
-    def _store(self, boxes: list[_Box], ids: list[int], stamp_ns: int, carriage: float) -> None:
+    def _store(self, boxes: np.ndarray, ids: np.ndarray, stamp_ns: int, carriage: float) -> None:
         """Remembers where each defect was seen in this frame."""
-        seen: dict[int, _Box] = {}
-        for box, track_id in zip(boxes, ids, strict=True):
-            seen[track_id] = seen[track_id].joined(box) if track_id in seen else box
-        self._tracks = [track for track in self._tracks if track.track_id not in seen]
-        self._tracks += [_Track(i, box, stamp_ns, carriage) for i, box in seen.items()]
+        seen, which = np.unique(ids, return_inverse=True)
+        joined = np.tile([np.inf, np.inf, -np.inf, -np.inf], (len(seen), 1))
+        np.minimum.at(joined[:, :2], which, boxes[:, :2])
+        np.maximum.at(joined[:, 2:], which, boxes[:, 2:])
+        old = self._tracks.where(~np.isin(self._tracks.ids, seen))
+        self._tracks = _Tracks(
+            np.concatenate([old.ids, seen]),
+            np.concatenate([old.boxes, joined]),
+            np.concatenate([old.stamps, np.full(len(seen), stamp_ns)]),
+            np.concatenate([old.carriages, np.full(len(seen), carriage)]),
+        )

@@ -14,6 +14,7 @@ from weld_inspection.errors import InspectionError
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.segmentation_network import SegmentationNetwork
+from weld_inspection.whole_files import write_whole
 
 FORMAT = "weld_inspection.network.1"
 HASH_DIGITS = 12
@@ -68,11 +69,9 @@ def save_model(
         "threshold": json.dumps(threshold),
     }
     tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
-    unfinished = path.with_suffix(".unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(save(tensors, metadata))
-        unfinished.replace(path)
+        write_whole(path, save(tensors, metadata))
     except OSError as error:
         raise ModelError(f"cannot write model file {path}: {error.strerror}") from error
 

@@ -112,6 +112,7 @@ class OfflineSummary:
         failed: Windows that could not be inspected.
         failure: When the last of them was and why it failed; empty if none did.
         damage: Why reading broke off after these frames; empty if it came to the end.
+        undecoded: Frames in the middle that could not be decoded.
     """
 
     bag: Path
@@ -122,6 +123,7 @@ class OfflineSummary:
     failed: int = 0
     failure: str = ""
     damage: str = ""
+    undecoded: int = 0
 
 
 def read_parameters(path: Path) -> OfflineParameters:
@@ -208,7 +210,7 @@ def inspect_recording(
     info = to_info(engine.info, settings, stride=windows.stride, active=True)
     writer = _ResultWriter(out, namespace, engine.info.model_id, positions)
     frames, first_ns, stamp_ns = 0, 0, 0
-    failed, failure = 0, ""
+    failed, failure, undecoded = 0, "", 0
     images = _Images(recording)
     try:
         for item in images:
@@ -217,6 +219,7 @@ def inspect_recording(
                 first_ns = stamp_ns
                 writer.write_info(stamp_ns, info)
             frames += 1 + item.skipped
+            undecoded += item.skipped
             for state in carriage.follow(stamp_ns) if carriage else ():
                 message = deserialize_message(state, CarriageState)
                 positions.add(
@@ -251,6 +254,7 @@ def inspect_recording(
         failed,
         failure,
         images.damage,
+        undecoded,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from weld_inspection.errors import InspectionError
+from weld_inspection.whole_files import write_whole
 
 CLIP_FORMAT_VERSION = 1
 """Raised when a reader of the old version could not read the new one."""
@@ -74,9 +75,7 @@ class ClipMetadata:
     def write(self, folder: Path) -> None:
         """Writes `clip.json` into a clip's folder, all of it or nothing."""
         text = json.dumps({"format_version": CLIP_FORMAT_VERSION, **asdict(self)}, indent=1)
-        part = folder / (METADATA_NAME + ".part")
-        part.write_text(text + "\n", encoding="utf-8")
-        part.replace(folder / METADATA_NAME)
+        write_whole(folder / METADATA_NAME, text + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> "ClipMetadata":

@@ -19,11 +19,11 @@ from weld_inspection.training.clip_metadata import METADATA_NAME
 from weld_inspection.training.clip_plans import FRAME_RATE, ClipPlan, ClipStore
 from weld_inspection.training.clips import CODECS, MASKS_FILE, Clip, ClipError
 from weld_inspection.training.folder_lock import hold_folder
+from weld_inspection.whole_files import part_of, write_whole
 
 DATASET_NAME = "dataset.json"
-UNFINISHED_NAME = DATASET_NAME + ".part"
 # What a clip's folder may hold before its clip.json.
-CLIP_PARTS = {MASKS_FILE, METADATA_NAME + ".part", *(file for _, file in CODECS.values())}
+CLIP_PARTS = {MASKS_FILE, part_of(Path(METADATA_NAME)).name, *(file for _, file in CODECS.values())}
 DATASET_FORMAT_VERSION = 2
 
 
@@ -112,7 +112,7 @@ def _take_over(root: Path, plans: Sequence[ClipPlan], store: ClipStore) -> list[
                 whole.add(item.name)
             elif files is not None and {file.name for file in files} <= CLIP_PARTS:
                 parts += files
-            elif item.name != UNFINISHED_NAME:
+            elif item != part_of(root / DATASET_NAME):
                 raise ClipError(f"{root} is not empty: remove it or give another --out")
         for file in parts:
             file.unlink()
@@ -180,9 +180,7 @@ def _write_summary(
         ],
     }
     try:
-        unfinished = root / UNFINISHED_NAME
-        unfinished.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-        unfinished.replace(root / DATASET_NAME)
+        write_whole(root / DATASET_NAME, json.dumps(summary, indent=1) + "\n")
     except OSError as error:
         raise ClipError(f"{root} cannot be written: {error.strerror}") from error
     return summary

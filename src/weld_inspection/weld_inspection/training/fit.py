@@ -29,6 +29,7 @@ from weld_inspection.training.folder_lock import hold_folder
 from weld_inspection.training.module import WindowSegmentation
 from weld_inspection.training.start import take_over
 from weld_inspection.training.windows import WindowDataset
+from weld_inspection.whole_files import write_whole
 
 STEPS_BETWEEN_CHECKPOINTS = 100  # what a kill may cost, in an epoch that is longer
 CHECKPOINT = "last.ckpt"
@@ -333,10 +334,8 @@ def _check_numbers(out: Path, config: TrainingConfig, place: Place) -> None:
 
 
 def _write_config(out: Path, config: TrainingConfig) -> None:
-    """Writes training.json, whole at any time: other processes may be reading it."""
-    unfinished = out / "training.unfinished"
-    unfinished.write_text(json.dumps(config.to_dict(), indent=2), encoding="utf-8")
-    unfinished.replace(out / CONFIG)
+    """Writes training.json, which other processes may be reading."""
+    write_whole(out / CONFIG, json.dumps(config.to_dict(), indent=2))
 
 
 def _read_place(checkpoint: Path, module: WindowSegmentation) -> Place:
