@@ -1,6 +1,7 @@
 """The detector node for real: images and carriage over ROS, a model from a file."""
 
 import math
+import re
 from array import array
 from pathlib import Path
 
@@ -134,7 +135,7 @@ class Bench:
             CarriageState, f"/{namespace}/carriage_state", qos.CARRIAGE
         )
         parameters = PARAMETERS | {EAGER.format(namespace=namespace): 200} | parameters
-        graph.run("defect_detector", parameters=parameters, namespace=namespace)
+        self.process = graph.run("defect_detector", parameters=parameters, namespace=namespace)
 
     def wait_until_active(self) -> None:
         self.graph.wait_for(lambda: self.infos and self.infos[-1].active, 120)
@@ -423,6 +424,20 @@ def test_slow_network_drops_whole_windows_oldest_first(graph, tmp_path):
     assert bench.reports[-2].window_end == stamp(17)
     graph.wait_for(lambda: len(bench.masks) == 2 * inspected)
     assert bench.was_told("inference falls behind")
+
+
+def test_backend_that_is_chosen_is_told_with_the_reason(graph, tmp_path):
+    path = tmp_path / "bright.safetensors"
+    save_bright_model(path)
+    bench = Bench(graph, "auto", {"model": str(path), "backend": "auto"})
+    bench.wait_until_active()
+    info = bench.infos[-1]
+    time = r"(torch|openvino) fp32 \d+ ms"
+    measured = re.fullmatch(rf"{time} a window, {time}", info.backend_reason)
+    assert {measured[1], measured[2]} == {"torch", "openvino"}
+    graph.wait_for(lambda: f"backend {info.backend_reason}" in bench.process.output)
+    graph.wait_for(lambda: bench.status() is not None)
+    assert info.backend_reason in {value.value for value in bench.status().values}
 
 
 def test_absent_or_damaged_model_is_told_and_taken_once_it_is_right(graph, tmp_path):

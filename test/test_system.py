@@ -85,6 +85,8 @@ def test_a_weld_is_inspected_alarmed_and_bagged_and_the_bag_gives_the_same(
     assert live.interrupt() == 0
 
     assert infos[-1].model_id.startswith("bi_crrn_e")
+    assert infos[-1].backend_reason == "openvino: as asked for"
+    assert f"backend {infos[-1].backend_reason}" in live.output
     # None is lost between; the first may have gone before this test was discovered.
     first = reports[0].sequence
     assert [report.sequence for report in reports] == list(range(first, first + len(reports)))
@@ -110,6 +112,7 @@ def test_a_weld_is_inspected_alarmed_and_bagged_and_the_bag_gives_the_same(
 
     again_masks = graph.collect(Image, "/again/defect_mask", qos.MASK)
     again_reports = graph.collect(DefectReport, "/again/defects", qos.REPORT)
+    again_infos = graph.collect(DetectorInfo, "/again/detector_info", qos.LATCHED)
     values = yaml.safe_load(parameters.read_text())
     # Beside the alarm and the recorder, which are left out, this test listens.
     listeners = {"report_subscribers": 1, "mask_subscribers": 1}
@@ -170,6 +173,8 @@ def test_a_weld_is_inspected_alarmed_and_bagged_and_the_bag_gives_the_same(
     assert inspect_bag([*map(str, arguments), "--namespace", "/again"]) == 0
     inspected = read_bag(offline)
     assert set(inspected) == {"/again/defect_mask", "/again/defects", "/again/detector_info"}
+    (info,) = inspected["/again/detector_info"]
+    assert_alike(next(info for info in again_infos if info.active), info, leave_out=("header",))
     offline_masks = {to_nanoseconds(m.header.stamp): m for m in inspected["/again/defect_mask"]}
     assert set(offline_masks) >= set(again)
     for message in again_masks:

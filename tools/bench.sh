@@ -25,4 +25,4 @@ benchmark offline
 live live_bi_crrn_ed_attn --seconds "$1" --model bi_crrn_ed_attn
 live live --seconds 110 --model bi_crrn_e
 live live_overload --seconds 110 --model bi_crrn_ed_attn --stride 1
-live live_slow_engine --seconds 110 --model bi_crrn_ed_attn --image-size 240 135
+live live_slow_engine --seconds 110 --model bi_crrn_ed_attn --image-size 280 158

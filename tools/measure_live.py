@@ -3,11 +3,11 @@
 
     python tools/measure_live.py --seconds 600 --model bi_crrn_ed_attn --json live.json
 
-Prints, and writes as JSON: frames and windows lost, latency from a window's last frame to its
+Tells, and writes as JSON: frames and windows lost, latency from a window's last frame to its
 report and from a report to the first sample of the tone, and processor and memory of each node. The
 video is a simulated weld of a minute, played again and again. Needs PulseAudio's programs.
 
-Overload: `--stride 1`, or `--image-size 240 135`, which makes the engine about five times as slow.
+Overload: `--stride 1`, or `--image-size 280 158`, which makes the engine about five times as slow.
 """
 
 import argparse
@@ -76,10 +76,9 @@ def command(arguments: list[str]) -> int:
         if options.image_size is not None:
             model = str(resized(model, options.image_size, Path(folder)))
         result = measure(options.seconds, model, options.stride, Path(folder))
-    text = json.dumps(result, indent=1)
-    print(text)
+    tell(result)
     if options.json is not None:
-        options.json.write_text(text + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0
 
 
@@ -241,6 +240,30 @@ def tone_delays(watcher: Watcher, ear: Ear) -> tuple[list[float], int]:
         else:
             unheard += 1
     return delays, unheard
+
+
+def tell(result: dict) -> None:
+    """Prints what was measured for a person."""
+    frames, windows = result["frames"], result["windows"]
+    print(f"{result['model']}, {result['backend']}, stride {windows['stride']}")
+    print(f"  {result['seconds']} s: {frames['published']} frames published, {frames['lost']} lost")
+    print(
+        f"  {windows['reported']} windows reported, {windows['dropped']} dropped, "
+        f"{windows['failed']} failed"
+    )
+    print(f"  {'ms':36s} {'p50':>8s} {'p99':>8s} {'max':>8s}")
+    for name, key in (
+        ("last frame of a window to its report", "report_latency_ms"),
+        ("report to the first sample of a tone", "report_to_tone_ms"),
+    ):
+        values = (result[key][level] for level in ("p50", "p99", "max"))
+        print(f"  {name:36s} " + " ".join(f"{'-' if v is None else v:>8}" for v in values))
+    print(f"  {'':36s} {'% of a core':>12s}   MB, each minute")
+    for name, percent in result["processor_percent_of_a_core"].items():
+        memory = ", ".join(f"{value:.0f}" for value in result["memory_mb_each_minute"][name])
+        print(f"  {name:36s} {percent:12.1f}   {memory}")
+    if (percent := result["recorder_percent_while_writing"]) is not None:
+        print(f"  {'recorder while writing':36s} {percent:12.1f}")
 
 
 def percentiles(values: list[float]) -> dict[str, float | None]:

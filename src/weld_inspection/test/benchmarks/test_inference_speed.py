@@ -50,11 +50,12 @@ def test_growth_has_every_case(monkeypatch, capsys):
             name, **({"channels": 2, "window": 5} | options | {"width": 32, "height": 24})
         ),
     )
+    monkeypatch.setattr(inference_speed, "DETECTORS", (1, 2))  # each takes seconds to start
     assert command(["growth", "--network", "crrn", "--windows", "1"]) == 0
     text = capsys.readouterr().out
     for case in ("as in the paper", "T = 20", "stride 1", "128 channels", "320x180"):
         assert case in text
-    for count in (1, 2, 4):
+    for count in (1, 2):
         assert f"detectors at once: {count}" in text
 
 

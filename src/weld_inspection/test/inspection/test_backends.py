@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from weld_inspection.commands.export import command as export
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection import engine as engine_module
 from weld_inspection.inspection import openvino_backend, openvino_export
@@ -186,7 +187,7 @@ def test_auto_takes_the_faster_one(model, monkeypatch, slowed, taken):
     assert InferenceEngine(model, "cpu", "fp32", "auto").info.backend == taken
 
 
-def test_auto_takes_int8_only_where_it_was_exported_and_agrees(tmp_path, monkeypatch):
+def test_auto_takes_int8_only_where_it_was_exported_and_agrees(tmp_path, monkeypatch, capsys):
     path = save(tmp_path / "model.safetensors", "bi_crrn_e")
     monkeypatch.setattr(engine_module, "TorchBackend", slow(engine_module.TorchBackend))
     info = InferenceEngine(path, "cpu", "auto", "auto").info
@@ -208,6 +209,10 @@ def test_auto_takes_int8_only_where_it_was_exported_and_agrees(tmp_path, monkeyp
     assert agreement(path) is not None
     save(path, "bi_crrn_e", seed=8)  # other weights: the files are not theirs
     assert agreement(path) is None
+    assert export(["--model", str(path), "--precision", "int8"]) == 0
+    told = capsys.readouterr().out
+    assert str(exported(path, "int8")) in told
+    assert f"{100 * agreement(path):.1f} % of defect pixels as in fp32" in told
 
 
 def test_a_fault_of_the_converter_is_told_and_auto_does_without(tmp_path, monkeypatch):
