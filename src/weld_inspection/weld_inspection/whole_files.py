@@ -16,7 +16,8 @@ def write_whole(path: Path, content: str | bytes) -> None:
         content: Text is written as UTF-8.
 
     Raises:
-        OSError: It cannot be written; what was there before is as it was.
+        OSError: It cannot be written; what was there before is as it was, and a part of the new one
+            may lie beside it.
     """
     part = part_of(path)
     part.write_bytes(content.encode() if isinstance(content, str) else content)

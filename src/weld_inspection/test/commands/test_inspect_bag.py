@@ -279,8 +279,8 @@ def test_frames_that_cannot_be_decoded_are_told(damaged, inspect, tmp_path, caps
     assert f"{FRAMES} frames" in told.out
     (line,) = told.err.splitlines()
     count = int(re.search(rf"error: (\d+) of {FRAMES} frames could not be decoded", line)[1])
-    assert count > 0
-    assert len(read(tmp_path / "out")["/weld/defect_mask"]) <= FRAMES - count
+    capture = cv2.VideoCapture(str(damaged))
+    assert count == [capture.read()[0] for _ in range(FRAMES)].count(False) > 0
 
 
 def test_frames_that_cannot_be_decoded_are_progress(damaged, model, tmp_path):

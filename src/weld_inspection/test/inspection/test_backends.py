@@ -187,7 +187,7 @@ def test_auto_takes_the_faster_one(model, monkeypatch, slowed, taken):
     assert InferenceEngine(model, "cpu", "fp32", "auto").info.backend == taken
 
 
-def test_auto_takes_int8_only_where_it_was_exported_and_agrees(tmp_path, monkeypatch, capsys):
+def test_auto_takes_int8_only_where_it_was_exported_and_agrees(tmp_path, monkeypatch):
     path = save(tmp_path / "model.safetensors", "bi_crrn_e")
     monkeypatch.setattr(engine_module, "TorchBackend", slow(engine_module.TorchBackend))
     info = InferenceEngine(path, "cpu", "auto", "auto").info
@@ -209,9 +209,13 @@ def test_auto_takes_int8_only_where_it_was_exported_and_agrees(tmp_path, monkeyp
     assert agreement(path) is not None
     save(path, "bi_crrn_e", seed=8)  # other weights: the files are not theirs
     assert agreement(path) is None
+
+
+def test_export_tells_what_it_makes(tmp_path, capsys):
+    path = save(tmp_path / "model.safetensors", "crrn", channels=2)
     assert export(["--model", str(path), "--precision", "int8"]) == 0
     told = capsys.readouterr().out
-    assert str(exported(path, "int8")) in told
+    assert told.startswith(f"{path}: {tmp_path / 'model.openvino_int8'}\n")
     assert f"{100 * agreement(path):.1f} % of defect pixels as in fp32" in told
 
 

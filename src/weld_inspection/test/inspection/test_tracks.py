@@ -112,6 +112,38 @@ def test_defect_is_found_again_after_dropped_windows():
     assert rig.look(20, [box]) == {box: 1}  # 1 s and 533 pixels later
 
 
+def test_where_nothing_tells_how_the_seam_moves_a_defect_is_another_sooner():
+    box = (900, 300, 40, 40)
+    for frames, expected in ((8, 1), (12, 2)):
+        rig = Rig(known=False, speed=0.0)
+        rig.look(0, [box])
+        assert rig.look(frames, [box]) == {box: expected}
+
+
+def test_stamps_that_go_back_begin_anew():
+    rig = Rig(speed=0.0)
+    box = (900, 300, 40, 40)
+    rig.look(5, [box])
+    assert rig.look(4, [box]) == {box: 2}
+
+
+def test_beside_a_defect_is_another():
+    """Both lie where it may be, and none is a piece of it."""
+    rig = Rig()
+    box, beside = (900, 300, 40, 40), (945, 300, 40, 40)
+    rig.look(0, [box])
+    assert rig.look(1, [box, beside]) == {box: 1, beside: 2}
+
+
+def test_speed_is_what_most_defects_show():
+    rig = Rig(known=False)
+    a, b, spark = (900, 300, 40, 40), (600, 200, 40, 40), (300, 600, 24, 24)
+    rig.look(0, [a, b, spark])
+    elsewhere = (390, 600, 24, 24)
+    assert rig.look(1, [a, b, elsewhere]) == {a: 1, b: 2, elsewhere: 3}
+    assert rig.look(2, [a, b]) == {a: 1, b: 2}
+
+
 def test_defect_that_was_out_of_sight_too_long_is_another():
     rig = Rig(speed=0.0)
     box = (900, 300, 40, 40)

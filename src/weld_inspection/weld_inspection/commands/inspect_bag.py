@@ -21,7 +21,8 @@ def command(arguments: list[str]) -> int:
     """Inspects as the arguments say.
 
     Returns:
-        The exit status: 1 if a part of the recording could not be inspected, which is told.
+        The exit status: 1 if frames in the middle could not be decoded, a window failed or reading
+        broke off, which is told.
     """
     parser = argparse.ArgumentParser(
         prog="inspect_bag",

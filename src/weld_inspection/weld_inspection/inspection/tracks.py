@@ -22,8 +22,6 @@ SPEED_SLACK = 0.25
 MAX_SPEED = 1.5
 # Weight of a new measurement in the estimated speed.
 SPEED_WEIGHT = 0.4
-
-
 # Columns of boxes, (n, 4) float64, in pixels of the camera's image.
 LEFT, TOP, RIGHT, BOTTOM = range(4)
 
@@ -38,7 +36,7 @@ def _areas(boxes: np.ndarray) -> np.ndarray:
 
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Area that boxes have in common, one by one."""
+    """Area that boxes have in common, row by row."""
     low = np.maximum(a[..., :2], b[..., :2])
     size = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - low, 0.0)
     return size[..., 0] * size[..., 1]
@@ -124,7 +122,7 @@ class DefectTracks:
             The regions in the same order, with their track ids.
         """
         if not regions and not len(self._tracks.ids):
-            return []  # as of most frames
+            return []  # most frames have none
         boxes = _boxes_of(regions)
         seen = self._predict(stamp_ns, image_width, carriage)
         matches = self._match(boxes, seen)
@@ -141,7 +139,7 @@ class DefectTracks:
             for region, track_id in zip(regions, ids, strict=True)
         ]
 
-    def _predict(self, stamp_ns: int, image_width: int, carriage: float) -> "_Predictions":
+    def _predict(self, stamp_ns: int, image_width: int, carriage: float) -> _Predictions:
         """Where each defect should be now, and the same with room; forgets those that have left."""
         tracks = self._tracks
         age = (stamp_ns - tracks.stamps) / NANOSECONDS
@@ -169,7 +167,7 @@ class DefectTracks:
         self._tracks = tracks.where(kept)
         return _Predictions(predicted[kept], near[kept])
 
-    def _match(self, boxes: np.ndarray, seen: "_Predictions") -> np.ndarray:
+    def _match(self, boxes: np.ndarray, seen: _Predictions) -> np.ndarray:
         """Matches regions and predictions one to one, best first.
 
         Returns:
@@ -195,8 +193,8 @@ class DefectTracks:
         now = boxes[matches >= 0]
         before = self._tracks.where(matches[matches >= 0])
         usable = before.stamps < stamp_ns
-        for pair in (now, before.boxes):
-            usable &= (pair[:, LEFT] > 0) & (pair[:, RIGHT] < image_width)
+        for either in (now, before.boxes):
+            usable &= (either[:, LEFT] > 0) & (either[:, RIGHT] < image_width)
         if not usable.any():
             return
         way = (now - before.boxes)[usable][:, [LEFT, RIGHT]].mean(axis=1)
@@ -207,7 +205,7 @@ class DefectTracks:
             self._speed += SPEED_WEIGHT * (measured - self._speed)
 
     def _join_pieces(self, boxes: np.ndarray, matches: np.ndarray, predicted: np.ndarray) -> None:
-        """Gives a region that is left over the number of the defect in whose place it lies."""
+        """Gives a region that is left over, in `matches`, the track in whose place it lies."""
         left_over = np.flatnonzero(matches < 0)
         matched = matches[matches >= 0]
         if not len(left_over) or not len(matched):

@@ -29,7 +29,7 @@ from weld_inspection.training.folder_lock import hold_folder
 from weld_inspection.training.module import WindowSegmentation
 from weld_inspection.training.start import take_over
 from weld_inspection.training.windows import WindowDataset
-from weld_inspection.whole_files import write_whole
+from weld_inspection.whole_files import part_of, write_whole
 
 STEPS_BETWEEN_CHECKPOINTS = 100  # what a kill may cost, in an epoch that is longer
 CHECKPOINT = "last.ckpt"
@@ -302,7 +302,8 @@ def _prepare_folder(out: Path, resume: bool, group: ProcessGroup) -> Path | None
     if group.rank > 0:
         return None  # the first process looks at the folder, and all end where it does not suit
     # A run that was broken off before its first checkpoint leaves its config alone.
-    if out.is_dir() and any(file.name != CONFIG for file in out.iterdir()):
+    begun = {out / CONFIG, part_of(out / CONFIG)}
+    if out.is_dir() and not begun.issuperset(out.iterdir()):
         raise InspectionError(f"{out} is not empty: give another --out, or --resume to go on there")
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -335,7 +336,10 @@ def _check_numbers(out: Path, config: TrainingConfig, place: Place) -> None:
 
 def _write_config(out: Path, config: TrainingConfig) -> None:
     """Writes training.json, which other processes may be reading."""
-    write_whole(out / CONFIG, json.dumps(config.to_dict(), indent=2))
+    try:
+        write_whole(out / CONFIG, json.dumps(config.to_dict(), indent=2))
+    except OSError as error:
+        raise InspectionError(f"cannot write {out / CONFIG}: {error.strerror}") from error
 
 
 def _read_place(checkpoint: Path, module: WindowSegmentation) -> Place:
