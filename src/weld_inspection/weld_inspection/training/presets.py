@@ -97,6 +97,11 @@ PUBLISHED: dict[str, dict[str, tuple[str, ...]]] = {
         "tune": ("57f36ffa0dbd140232295a45a195c11e59f7c179d55471a40ca52bfff0105d4e",),
         "validation": ("72343a744cf5dc7d930491695c6f724e3d14b45154b5b19a402e537e0e53d61b",),
     },
+    "small": {
+        "train": ("b38207ae7f212fc14fe151b44b67259907940241b2fd0ad158f09e5badade191",),
+        "tune": ("07d5e8d0c35a8570eb71bc465b97e08081d47345e0a1ca87e0ff795c9962febf",),
+        "validation": ("16e515bd42b538465a707f45466a909d69ebca97d17315434198523a570f95e6",),
+    },
 }
 
 
