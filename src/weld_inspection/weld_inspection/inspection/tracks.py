@@ -24,6 +24,10 @@ MAX_SPEED = 1.5
 SPEED_WEIGHT = 0.4
 # Columns of boxes, (n, 4) float64, in pixels of the camera's image.
 LEFT, TOP, RIGHT, BOTTOM = range(4)
+ALONG = np.array([1.0, 0.0, 1.0, 0.0])  # moves a box
+WIDER = np.array([-1.0, 0.0, 1.0, 0.0])
+HIGHER = np.array([0.0, -1.0, 0.0, 1.0])
+NOWHERE = np.array([np.inf, np.inf, -np.inf, -np.inf])  # joined with a box, is that box
 
 
 def _boxes_of(regions: list[Region]) -> np.ndarray:
@@ -69,17 +73,15 @@ class _Tracks:
         return cls(integers, np.zeros((0, 4)), integers, np.zeros(0))
 
     def where(self, chosen: np.ndarray) -> "_Tracks":
-        """Some of them, by a mask or by their indices."""
+        """Those that a mask chooses."""
         values = (self.ids, self.boxes, self.stamps, self.carriages)
         return _Tracks(*(value[chosen] for value in values))
 
-
-@dataclass(frozen=True, slots=True)
-class _Predictions:
-    """Where the defects should be, (m, 4), and the same with room."""
-
-    predicted: np.ndarray
-    near: np.ndarray
+    def longer(self, count: int) -> "_Tracks":
+        """A copy with room for more at its end."""
+        values = (self.ids, self.boxes, self.stamps, self.carriages)
+        rooms = (np.zeros((count, *value.shape[1:]), value.dtype) for value in values)
+        return _Tracks(*(np.concatenate(pair) for pair in zip(values, rooms, strict=True)))
 
 
 class DefectTracks:
@@ -124,81 +126,77 @@ class DefectTracks:
         if not regions and not len(self._tracks.ids):
             return []  # most frames have none
         boxes = _boxes_of(regions)
-        seen = self._predict(stamp_ns, image_width, carriage)
-        matches = self._match(boxes, seen)
+        predicted, near = self._predict(stamp_ns, image_width, carriage)
+        matches = self._match(boxes, predicted, near)
         self._measure_speed(boxes, matches, stamp_ns, image_width)
-        self._join_pieces(boxes, matches, seen.predicted)
-        new = matches < 0
-        ids = np.empty(len(boxes), np.int64)
-        ids[~new] = self._tracks.ids[matches[~new]]
-        ids[new] = self._next_id + np.arange(new.sum())
-        self._next_id += int(new.sum())
-        self._store(boxes, ids, stamp_ns, carriage)
+        self._join_pieces(boxes, matches, predicted)
+        ids = self._store(boxes, matches, stamp_ns, carriage)
         return [
-            replace(region, track_id=int(track_id))
-            for region, track_id in zip(regions, ids, strict=True)
+            replace(region, track_id=track_id)
+            for region, track_id in zip(regions, ids.tolist(), strict=True)
         ]
 
-    def _predict(self, stamp_ns: int, image_width: int, carriage: float) -> _Predictions:
+    def _predict(
+        self, stamp_ns: int, image_width: int, carriage: float
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Where each defect should be now, and the same with room; forgets those that have left."""
         tracks = self._tracks
         age = (stamp_ns - tracks.stamps) / NANOSECONDS
         slack = SLACK * image_width
         shift = self._geometry.shift(tracks.carriages, carriage)
-        room, max_age = np.full(len(age), slack), np.full(len(age), MAX_AGE)
+        room, max_age = np.full(len(age), slack), MAX_AGE
         unknown = np.isnan(shift)
-        if self._speed is not None:
+        if unknown.any() and self._speed is not None:
             shift = np.where(unknown, self._speed * age, shift)
             room += np.where(unknown, SPEED_SLACK * np.abs(shift), 0.0)
-        else:
+        elif unknown.any():
             shift = np.where(unknown, 0.0, shift)
             room += np.where(unknown, MAX_SPEED * image_width * age, 0.0)
-            max_age[unknown] = MAX_AGE_BLIND
-        predicted = tracks.boxes.copy()
-        predicted[:, LEFT] += shift
-        predicted[:, RIGHT] += shift
-        near = predicted.copy()
-        near[:, LEFT] -= room
-        near[:, RIGHT] += room
-        near[:, TOP] -= 2 * slack
-        near[:, BOTTOM] += 2 * slack
+            max_age = np.where(unknown, MAX_AGE_BLIND, MAX_AGE)
+        predicted = tracks.boxes + shift[:, None] * ALONG
+        near = predicted + room[:, None] * WIDER + 2 * slack * HIGHER
         kept = (age >= 0) & (age <= max_age)
         kept &= (near[:, RIGHT] >= 0) & (near[:, LEFT] <= image_width)
-        self._tracks = tracks.where(kept)
-        return _Predictions(predicted[kept], near[kept])
+        if not kept.all():
+            self._tracks = tracks.where(kept)
+            predicted, near = predicted[kept], near[kept]
+        return predicted, near
 
-    def _match(self, boxes: np.ndarray, seen: _Predictions) -> np.ndarray:
+    def _match(self, boxes: np.ndarray, predicted: np.ndarray, near: np.ndarray) -> np.ndarray:
         """Matches regions and predictions one to one, best first.
 
         Returns:
             (n,) int: for each region the index of its track, -1 for none.
         """
-        matches = np.full(len(boxes), -1)
-        regions, tracks = np.nonzero(_intersections(boxes, seen.near) > 0)
-        a, b = boxes[regions], seen.predicted[tracks]
+        matches = [-1] * len(boxes)
+        regions, tracks = np.nonzero(_intersections(boxes, near) > 0)
+        a, b = boxes[regions], predicted[tracks]
         both = _overlap(a, b)
         iou = both / (_areas(a) + _areas(b) - both)
-        distance = np.hypot(*((a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]) / 2).T)
-        taken = np.zeros(len(seen.near), bool)
-        for pair in np.lexsort((self._tracks.ids[tracks], regions, distance, -iou)):
-            region, track = regions[pair], tracks[pair]
-            if matches[region] < 0 and not taken[track]:
-                matches[region], taken[track] = track, True
-        return matches
+        way = a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]
+        distance = np.hypot(way[:, 0], way[:, 1]) / 2
+        best_first = np.lexsort((self._tracks.ids[tracks], regions, distance, -iou))
+        pairs = zip(regions[best_first].tolist(), tracks[best_first].tolist(), strict=True)
+        taken = set()
+        for region, track in pairs:
+            if matches[region] < 0 and track not in taken:
+                matches[region] = track
+                taken.add(track)
+        return np.array(matches, np.int64)
 
     def _measure_speed(
         self, boxes: np.ndarray, matches: np.ndarray, stamp_ns: int, image_width: int
     ) -> None:
         """Learns the seam's speed through the image from boxes that are wholly in view."""
-        now = boxes[matches >= 0]
-        before = self._tracks.where(matches[matches >= 0])
-        usable = before.stamps < stamp_ns
-        for either in (now, before.boxes):
-            usable &= (either[:, LEFT] > 0) & (either[:, RIGHT] < image_width)
+        matched = matches[matches >= 0]
+        now, before = boxes[matches >= 0], self._tracks.boxes[matched]
+        seconds = (stamp_ns - self._tracks.stamps[matched]) / NANOSECONDS
+        usable = (seconds > 0) & (np.minimum(now, before)[:, LEFT] > 0)
+        usable &= np.maximum(now, before)[:, RIGHT] < image_width
         if not usable.any():
             return
-        way = (now - before.boxes)[usable][:, [LEFT, RIGHT]].mean(axis=1)
-        measured = float(np.median(way * NANOSECONDS / (stamp_ns - before.stamps[usable])))
+        ways = (now - before)[:, LEFT] + (now - before)[:, RIGHT]
+        measured = float(np.median(ways[usable] / 2 / seconds[usable]))
         if self._speed is None:
             self._speed = measured
         else:
@@ -217,16 +215,20 @@ class DefectTracks:
         inside = overlaps.max(axis=1) > _areas(boxes[left_over]) / 2
         matches[left_over[inside]] = matched[best[inside]]
 
-    def _store(self, boxes: np.ndarray, ids: np.ndarray, stamp_ns: int, carriage: float) -> None:
-        """Remembers where each defect was seen in this frame."""
-        seen, which = np.unique(ids, return_inverse=True)
-        joined = np.tile([np.inf, np.inf, -np.inf, -np.inf], (len(seen), 1))
-        np.minimum.at(joined[:, :2], which, boxes[:, :2])
-        np.maximum.at(joined[:, 2:], which, boxes[:, 2:])
-        old = self._tracks.where(~np.isin(self._tracks.ids, seen))
-        self._tracks = _Tracks(
-            np.concatenate([old.ids, seen]),
-            np.concatenate([old.boxes, joined]),
-            np.concatenate([old.stamps, np.full(len(seen), stamp_ns)]),
-            np.concatenate([old.carriages, np.full(len(seen), carriage)]),
-        )
+    def _store(
+        self, boxes: np.ndarray, matches: np.ndarray, stamp_ns: int, carriage: float
+    ) -> np.ndarray:
+        """Remembers where each defect was seen in this frame; returns each region's number."""
+        new = np.flatnonzero(matches < 0)
+        known = len(self._tracks.ids)
+        tracks = self._tracks.longer(len(new))
+        matches[new] = np.arange(known, known + len(new))
+        tracks.ids[known:] = np.arange(self._next_id, self._next_id + len(new))
+        self._next_id += len(new)
+        tracks.boxes[matches] = NOWHERE
+        np.minimum.at(tracks.boxes[:, :2], matches, boxes[:, :2])
+        np.maximum.at(tracks.boxes[:, 2:], matches, boxes[:, 2:])
+        tracks.stamps[matches] = stamp_ns
+        tracks.carriages[matches] = carriage
+        self._tracks = tracks
+        return tracks.ids[matches]
