@@ -215,7 +215,7 @@ def test_export_tells_what_it_makes(tmp_path, capsys):
     path = save(tmp_path / "model.safetensors", "crrn", channels=2)
     assert export(["--model", str(path), "--precision", "int8"]) == 0
     told = capsys.readouterr().out
-    assert told.startswith(f"{path}: {tmp_path / 'model.openvino_int8'}\n")
+    assert f"{path}: {tmp_path / 'model.openvino_int8'}\n" in told  # after NNCF's progress
     assert f"{100 * agreement(path):.1f} % of defect pixels as in fp32" in told
 
 
