@@ -143,11 +143,9 @@ def measure_growth(network: str, *, windows: int = 5) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         for name, (options, stride) in cases.items():
-            torch.manual_seed(SEED)  # cases of one network share its export
-            save_model(path, build_network(NetworkConfig(network, **options)))
+            _save_fresh(path, network, options)
             milliseconds[name] = 1000 * median(_time_windows(path, backend, stride, windows))
-        torch.manual_seed(SEED)
-        save_model(path, build_network(NetworkConfig(network)))
+        _save_fresh(path, network, {})
         precision = _live_precision(path, device)
         detectors = {
             count: 1000 * _time_detectors(path, backend, precision, count, windows)
@@ -164,6 +162,12 @@ def measure_growth(network: str, *, windows: int = 5) -> dict[str, Any]:
         "detectors": detectors,
         "made_with": provenance(),
     }
+
+
+def _save_fresh(path: Path, network: str, options: dict[str, int]) -> None:
+    """Writes a model with fresh weights, the same each time: the strides share an export."""
+    torch.manual_seed(SEED)
+    save_model(path, build_network(NetworkConfig(network, **options)))
 
 
 class _Peer(WindowsAtOnce):
