@@ -44,6 +44,7 @@ from weld_inspection.evaluation.provenance import provenance
 from weld_inspection.inspection.model_choice import PREFERRED, find_model
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.weights import load_model, save_model
+from weld_inspection.nodes.shipped_models import shipped_models
 from weld_inspection.testing.sound_server import QUIET, Ear, SoundServer
 
 SEED = 910_100  # of a weld that nothing is trained on, calibrated by or judged by
@@ -73,17 +74,18 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="measure_live_") as folder:
-        model = options.model
-        if options.image_size is not None:
-            model = str(resized(model, options.image_size, Path(folder)))
-        result = measure(options.seconds, model, options.stride, Path(folder))
+        result = measure(
+            options.seconds, options.model, options.image_size, options.stride, Path(folder)
+        )
     if options.json is not None:
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     tell(result)
     return 0
 
 
-def measure(duration: float, model: str, stride: int, folder: Path) -> dict:
+def measure(
+    duration: float, model: str, image_size: list[int] | None, stride: int, folder: Path
+) -> dict:
     """Runs the system for so many seconds of frames; returns plain values."""
     if missing := [name for name in ("pulseaudio", "pactl", "parec") if not shutil.which(name)]:
         raise InspectionError(
@@ -94,6 +96,8 @@ def measure(duration: float, model: str, stride: int, folder: Path) -> dict:
     try:
         ear = sound.listen()
         os.environ.update(sound.environment)  # the launched nodes' too
+        if image_size is not None:
+            model = str(resized(model, image_size, folder))
         return _measure(duration, launch_arguments(model, stride, folder), folder, ear)
     finally:
         sound.close()
@@ -101,8 +105,7 @@ def measure(duration: float, model: str, stride: int, folder: Path) -> dict:
 
 def resized(model: str, size: list[int], folder: Path) -> Path:
     """Writes a model's weights as a network for images of another size; returns the new file."""
-    share = Path(get_package_share_directory("weld_inspection"))
-    original = load_model(find_model(model or PREFERRED[0], share / "models"))
+    original = load_model(find_model(model or PREFERRED[0], shipped_models()))
     width, height = size
     network = build_network(replace(original.config, width=width, height=height))
     network.load_state_dict(original.network.state_dict())

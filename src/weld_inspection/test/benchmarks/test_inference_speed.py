@@ -42,21 +42,18 @@ def test_every_backend_is_timed_and_compared(model, tmp_path, capsys, monkeypatc
     assert "openvino int8" in capsys.readouterr().out
 
 
-def test_growth_has_every_case(monkeypatch, capsys):
-    monkeypatch.setattr(
-        inference_speed,
-        "NetworkConfig",
-        lambda name, **options: NetworkConfig(
-            name, **({"channels": 2, "window": 5} | options | {"width": 32, "height": 24})
-        ),
-    )
+def test_growth_times_each_case(monkeypatch, capsys, tmp_path):
+    small = {"channels": 2, "window": 5, "width": 32, "height": 24}
+    cases = {"whole": (small, 0), "stride 1": (small, 1), "T = 20": (small | {"window": 20}, 0)}
+    monkeypatch.setattr(inference_speed, "CASES", cases)
     monkeypatch.setattr(inference_speed, "DETECTORS", (1, 2))  # each takes seconds to start
-    assert command(["growth", "--network", "crrn", "--windows", "1"]) == 0
-    text = capsys.readouterr().out
-    for case in ("as in the paper", "T = 20", "stride 1", "128 channels", "320x180"):
-        assert case in text
-    for count in (1, 2):
-        assert f"detectors at once: {count}" in text
+    file = tmp_path / "growth.json"
+    assert command(["growth", "--network", "unet", "--windows", "1", "--json", str(file)]) == 0
+    result, text = json.loads(file.read_text()), capsys.readouterr().out
+    assert list(result["milliseconds"]) == list(cases) and list(result["detectors"]) == ["1", "2"]
+    assert all(value > 0 for value in result["milliseconds"].values())
+    for name in (*cases, "detectors at once: 1", "detectors at once: 2"):
+        assert name in text
 
 
 def test_offline_inspects_the_whole_video(tmp_path, capsys):

@@ -14,7 +14,7 @@ from weld_inspection.errors import InspectionError
 from weld_inspection.inspection import engine as engine_module
 from weld_inspection.inspection import openvino_backend, openvino_export
 from weld_inspection.inspection.engine import InferenceEngine
-from weld_inspection.inspection.openvino_export import agreement, exported
+from weld_inspection.inspection.openvino_export import NoGatesError, agreement, exported
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import NETWORKS, build_network
 from weld_inspection.networks.segmentation_network import Part
@@ -283,7 +283,7 @@ def test_bad_choices(model, tmp_path):
     with pytest.raises(InspectionError, match="'torch' has no precision 'int8'"):
         InferenceEngine(model, "cpu", "int8", "torch")
     unet = save(tmp_path / "unet.safetensors", "unet")
-    with pytest.raises(InspectionError, match="unet has no gates to compute in int8"):
+    with pytest.raises(NoGatesError, match="unet has no gates to compute in int8"):
         InferenceEngine(unet, "cpu", "int8", "auto")
     with pytest.raises(InspectionError, match="no export 'int4'"):
         exported(model, "int4")

@@ -141,12 +141,10 @@ def _offline(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _find_models(names: list[str]) -> list[Path]:
-    from ament_index_python.packages import get_package_share_directory
-
     from weld_inspection.inspection.model_choice import find_model
+    from weld_inspection.nodes.shipped_models import shipped_models
 
-    shipped = Path(get_package_share_directory("weld_inspection")) / "models"
-    return [find_model(name, shipped) for name in names]
+    return [find_model(name, shipped_models()) for name in names]
 
 
 def main() -> None:

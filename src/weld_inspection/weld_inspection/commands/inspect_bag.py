@@ -43,7 +43,6 @@ def command(arguments: list[str]) -> int:
     if not options.namespace.startswith("/"):
         parser.error(f"--namespace is {options.namespace}: give it with its first slash")
     # Imported here: --help and wrong options answer without loading torch and ROS.
-    from ament_index_python.packages import get_package_share_directory
     from tqdm import tqdm
 
     from weld_inspection.camera.recorded_carriage import RecordedCarriage
@@ -55,6 +54,7 @@ def command(arguments: list[str]) -> int:
         inspect_recording,
         read_parameters,
     )
+    from weld_inspection.nodes.shipped_models import shipped_models
 
     if options.out.exists():
         raise InspectionError(f"{options.out} is there already: give another --out")
@@ -69,9 +69,8 @@ def command(arguments: list[str]) -> int:
     carriage, faults = None, []
     if kind == "bag":
         carriage = RecordedCarriage(options.recording, on_damage=faults.append)
-    shipped = Path(get_package_share_directory("weld_inspection")) / "models"
     engine = InferenceEngine(
-        find_model(parameters.model or PREFERRED[0], shipped),
+        find_model(parameters.model or PREFERRED[0], shipped_models()),
         parameters.device,
         parameters.precision,
         parameters.backend,

@@ -65,6 +65,10 @@ SAMPLE_DENSITY = 40.0  # defects to a metre
 SAMPLE_DURATION = 16.0  # s
 
 
+class NoGatesError(InspectionError):
+    """A network has no gates, which are what is computed in int8."""
+
+
 def exported(path: Path, kind: str = "float") -> Path:
     """Returns the folder of a model's OpenVINO files, made if they are not there or are of others.
 
@@ -82,6 +86,7 @@ def exported(path: Path, kind: str = "float") -> Path:
 
     Raises:
         ModelError: The model file cannot be used.
+        NoGatesError: The network has nothing to compute in int8.
         InspectionError: OpenVINO cannot take the network over, or the files cannot be written.
     """
     if kind not in KINDS:
@@ -190,7 +195,7 @@ def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
     if kind == "int8":
         nodes = chain.from_iterable(graph.get_ops() for graph in graphs.values())
         if not any(_is_convolution_of(GATE_MODULES, node) for node in nodes):
-            raise InspectionError(
+            raise NoGatesError(
                 f"{config.architecture} has no gates to compute in int8: use bf16 or fp32"
             )
         size = (config.window, config.width, config.height)

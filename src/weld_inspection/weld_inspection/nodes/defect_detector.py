@@ -4,10 +4,8 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
-from ament_index_python.packages import get_package_share_directory
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_updater import DiagnosticStatusWrapper
 from rcl_interfaces.msg import SetParametersResult
@@ -38,6 +36,7 @@ from weld_inspection.nodes.defect_messages import (
     to_report,
 )
 from weld_inspection.nodes.inspection_node import InspectionNode, run_node
+from weld_inspection.nodes.shipped_models import shipped_models
 from weld_inspection.stamps import NANOSECONDS, to_nanoseconds
 from weld_interfaces.msg import CarriageState, DefectReport, DetectorInfo
 
@@ -95,7 +94,7 @@ class DefectDetector(InspectionNode):
         self._overlay_publisher = self._publish_on(Image, "overlay", qos.OVERLAY)
         self._info_publisher = self._publish_on(DetectorInfo, "detector_info", qos.LATCHED)
         parameters = self._listener.get_params()
-        folder = Path(get_package_share_directory("weld_inspection")) / "models"
+        folder = shipped_models()
         if parameters.model:
             path = find_model(parameters.model, folder)
             self._engine = InferenceEngine(
