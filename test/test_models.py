@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from weld_inspection.evaluation.evaluate import evaluate
 from weld_inspection.evaluation.variants import trainings
@@ -17,11 +18,13 @@ from weld_inspection.training.clip_plans import ClipStore, SimulatedPlan
 from weld_inspection.training.dataset_builder import build_dataset
 
 MODELS = sorted((Path(__file__).parent.parent / "models").glob("*.safetensors"))
-SEEDS = (20_250, 20_251)  # the demo's, and the next; training seeds end below 8000
+SEEDS = (20_250, 20_251)  # the demo's, and the next; training seeds end below 10 000
 FRAMES = 600  # half a minute
 
-LIVE = ("openvino", "int8")  # what the detector takes on two cores
-ROUNDED = (("torch", "bf16"), ("openvino", "bf16"), LIVE)
+LIVE = ("cpu", "openvino", "int8")  # what the detector takes on two cores
+ROUNDED = [("cpu", "torch", "bf16"), ("cpu", "openvino", "bf16"), LIVE]
+if torch.cuda.is_available():
+    ROUNDED.append(("cuda", "torch", "bf16"))
 # How much of the defect pixels (intersection over union) must be the same as in fp32.
 LEAST_SAME = {"bf16": 0.995, "int8": 0.98}
 
@@ -39,11 +42,11 @@ def welds(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scored(welds):
-    """Scores of a weld by a model, a backend and a precision, and its answers; each made once."""
+    """Scores of a weld by an engine, and its answers; each made once."""
 
     @functools.cache
-    def score(path, backend, precision, weld):
-        engine, answers = InferenceEngine(path, "cpu", precision, backend), Answers()
+    def score(path, device, backend, precision, weld):
+        engine, answers = InferenceEngine(path, device, precision, backend), Answers()
         (result,) = evaluate(engine, [welds[weld]], curves=answers)
         return result, answers.masks(engine.info.threshold)
 
@@ -103,19 +106,20 @@ def test_default_model_finds_the_planted_defects(scored):
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_rounder_numbers_leave_masks_and_events_as_they_are(path, scored):
-    wanted, reference = scored(path, "torch", "fp32", 0)
+    wanted, reference = scored(path, "cpu", "torch", "fp32", 0)
     assert reference.sum() > 10_000
     theta = DecisionSettings().pixel_threshold
     counts = defect_pixels(reference)
     clear = np.abs(counts - theta) > 0.02 * theta  # not on the edge of eq. (9)
     assert clear.sum() > 50
-    for backend, precision in ROUNDED:
-        result, masks = scored(path, backend, precision, 0)
+    for device, backend, precision in ROUNDED:
+        form = f"{device}, {backend} {precision}"
+        result, masks = scored(path, device, backend, precision, 0)
         same = (masks & reference).sum() / (masks | reference).sum()
-        print(f"{path.stem}, {backend} {precision}: {100 * same:.2f} % of defect pixels the same")
-        assert same >= LEAST_SAME[precision], f"{backend} {precision}"
+        print(f"{path.stem}, {form}: {100 * same:.2f} % of defect pixels the same")
+        assert same >= LEAST_SAME[precision], form
         assert (result.found, result.false_events) == (wanted.found, wanted.false_events)
         alike = (defect_pixels(masks) > theta) == (counts > theta)
-        assert alike[clear].all(), f"{backend} {precision}"
+        assert alike[clear].all(), form
         assert found_by_kind(result) == found_by_kind(wanted)
     assert agreement(path) >= INT8_AGREEMENT, "the detector would not take int8 by itself"
