@@ -24,6 +24,18 @@ def picture(*boxes):
     return image
 
 
+def hide(engine, places):
+    """Lets an engine see no defect in a part of each window's (T, H, W)."""
+    judge = engine.judge
+
+    def judged(progress):
+        probabilities = judge(progress)
+        probabilities[places] = 0
+        return probabilities
+
+    engine.judge = judged
+
+
 def run(inspector, images, *, first=0):
     results = []
     for k, image in enumerate(images, start=first):
@@ -80,21 +92,44 @@ def test_regions_come_largest_first_each_defect_from_its_last_frame(brightness_e
         st.lists(st.tuples(st.integers(0, 75), st.integers(0, 3)), max_size=3),
         min_size=20,
         max_size=20,
-    )
+    ),
+    st.sampled_from([1, 2, 5, 10]),
 )
-def test_regions_follow_from_the_window_alone(brightness_engine, shown):
-    """What was seen before changes the numbers of defects, not which regions are reported."""
+def test_reports_follow_from_the_window_alone(brightness_engine, shown, stride):
+    """What was seen before changes the numbers of defects, not which regions are reported.
+
+    That holds where a network takes a frame for something else in each of the windows with it.
+    """
     boxes = [[(16 * x, 170 * y, 80, 80) for x, y in frame] for frame in shown]
     carriage = CarriagePositions()
     carriage.add(0, 0.0, SPEED)
     carriage.add(20 * PERIOD, 20 * PERIOD / 1e9 * SPEED, SPEED)
     told = []
     for first in (0, 10):
-        inspector = Inspector(brightness_engine(), carriage=carriage)
+        engine = brightness_engine()
+        hide(engine, np.s_[1::2, :45])
+        windows = FrameWindows(10, stride=stride)
+        inspector = Inspector(engine, windows=windows, carriage=carriage)
         images = [picture(*frame) for frame in boxes[first:]]
         last = run(inspector, images, first=first)[-1]
-        told.append([replace(region, track_id=0) for region in last.regions])
+        regions = [replace(region, track_id=0) for region in last.regions]
+        told.append((last.frame_defect_pixels, last.defective, regions))
+        assert bool(regions) == (last.defect_pixels > 0)
+        assert 0 not in [region.track_id for region in last.regions]
     assert told[0] == told[1]
+
+
+def test_a_defect_that_no_mask_shows_keeps_its_number(brightness_engine):
+    """A network that sees it only in hindsight, in frames that have their mask already."""
+    engine = brightness_engine()
+    hide(engine, np.s_[-2:])
+    inspector = Inspector(engine, windows=FrameWindows(10, stride=2))
+    results = run(inspector, [picture((600, 320, 120, 120))] * 40)
+    for k, result in enumerate(results):
+        (region,) = result.regions
+        assert region.track_id == 1
+        assert region.stamp_ns == (7 + 2 * k) * PERIOD
+        assert all(not frame.regions for frame in result.frames[-2:])
 
 
 def test_thresholds_hold_from_the_next_window_on(brightness_engine):

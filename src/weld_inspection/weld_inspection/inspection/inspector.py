@@ -1,7 +1,7 @@
 """Frames in, decisions out: the one path of live, offline and replayed inspection."""
 
 import time
-from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -73,14 +73,26 @@ class Unfinished(NamedTuple):
     seconds: float = 0.0
 
 
+class KnownFrame(NamedTuple):
+    """What a window is to know of a frame that the window before had, too.
+
+    Attributes:
+        carriage: Position of the carriage in metres, NaN where not known.
+        regions: Regions of the frame that have their numbers.
+    """
+
+    carriage: float
+    regions: list[Region]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class InspectedFrame:
     """A frame that got its mask.
 
     Attributes:
         stamp_ns: Capture time in nanoseconds.
-        mask: (H, W) uint8, 0 or 255, at the network's size.
-        regions: The frame's regions, largest first.
+        mask: (H, W) uint8, 0 or 255, at the network's size, of the first window with the frame.
+        regions: The mask's regions, largest first.
         carriage: Position of the carriage in metres, NaN where not known.
         seam_position: Place of the image's centre along the seam in metres, NaN where not known.
         tag: What was given with the frame.
@@ -110,7 +122,7 @@ class WindowResult:
         pixel_threshold: theta of eq. (9) as it was applied.
         confidence: Highest defect probability in the window.
         regions: For each defect seen in the window its regions in the last frame that shows it,
-            largest first.
+            largest first. They are of this window's own masks, as all but `frames` is.
         frames_dropped: Frames since the last result's last frame that are in no result: lost
             before they came, broken off with their window, or in windows that were dropped.
         inference_time: Time of the network in seconds, of frames looked at ahead too.
@@ -186,7 +198,7 @@ class Inspector:
         self._next: tuple[WindowFrame, ...] = ()
         self._unfinished = Unfinished()
         self._looks: dict[int, Look] = {}  # by frame number
-        self._recent: deque[InspectedFrame] = deque(maxlen=self.windows.length)
+        self._known: dict[int, KnownFrame] = {}  # the last window's frames, by number
 
     def add(
         self, image: np.ndarray, stamp_ns: int, *, encoding: str = "bgr8", tag: Any = None
@@ -275,14 +287,29 @@ class Inspector:
         if not np.isfinite(probabilities).all():
             raise InspectionError("the network's answer is not a number: use another model file")
         decision = decide(probabilities, settings)
-        fresh = [
-            self._inspect_frame(frame, window, mask, probability, settings.min_region_area)
-            for frame, mask, probability in zip(
-                window.frames, decision.masks, probabilities, strict=True
+        fresh: list[InspectedFrame] = []
+        known: dict[int, KnownFrame] = {}
+        regions: list[Sequence[Region]] = []
+        for frame, mask, probability in zip(
+            window.frames, decision.masks, probabilities, strict=True
+        ):
+            found = find_regions(
+                mask,
+                probability,
+                image_width=window.image_width,
+                image_height=window.image_height,
+                min_area=settings.min_region_area,
+                stamp_ns=frame.stamp_ns,
             )
-            if frame.number > self._last_number
-        ]
-        self._recent.extend(fresh)
+            if frame.number > self._last_number:
+                inspected = self._inspect_frame(frame, mask, found, window.image_width)
+                fresh.append(inspected)
+                regions.append(inspected.regions)
+                known[frame.number] = KnownFrame(inspected.carriage, list(inspected.regions))
+            else:
+                known[frame.number] = self._known[frame.number]
+                regions.append(self._place(found, known[frame.number].carriage, window.image_width))
+        self._known = known
         last = window.frames[-1]
         frames_dropped = last.number - self._last_number - len(fresh)
         frames_dropped += window.frames_lost - self._frames_lost
@@ -296,7 +323,7 @@ class Inspector:
             frame_defect_pixels=decision.frame_defect_pixels,
             pixel_threshold=settings.pixel_threshold,
             confidence=decision.confidence,
-            regions=self._last_seen(window),
+            regions=self._last_seen(window, regions),
             frames_dropped=frames_dropped,
             inference_time=inference_time,
             tag=last.tag,
@@ -339,63 +366,87 @@ class Inspector:
         return self._looks[frame.number]
 
     def _inspect_frame(
-        self,
-        frame: WindowFrame,
-        window: FrameWindow,
-        mask: np.ndarray,
-        probability: np.ndarray,
-        min_area: int,
+        self, frame: WindowFrame, mask: np.ndarray, regions: list[Region], image_width: int
     ) -> InspectedFrame:
-        """Finds, follows and places the regions of one frame."""
+        """Follows and places the regions of a frame's mask."""
         carriage = self._carriage.position(frame.stamp_ns)
-        regions = find_regions(
-            mask,
-            probability,
-            image_width=window.image_width,
-            image_height=window.image_height,
-            min_area=min_area,
-            stamp_ns=frame.stamp_ns,
-        )
         regions = self._tracks.update(
-            regions, frame.stamp_ns, image_width=window.image_width, carriage=carriage
+            regions, frame.stamp_ns, image_width=image_width, carriage=carriage
         )
-        placed = tuple(
-            replace(
-                region,
-                seam_position=self._geometry.position(
-                    carriage, region.center_x, window.image_width
-                ),
-            )
-            for region in regions
-        )
+        placed = tuple(self._place(regions, carriage, image_width))
         center = self._geometry.position(carriage, 0.0, 1)  # of an image one pixel wide
         return InspectedFrame(
             frame.stamp_ns, mask, placed, carriage, center, frame.tag, frame.image
         )
 
-    def _last_seen(self, window: FrameWindow) -> tuple[Region, ...]:
+    def _place(self, regions: list[Region], carriage: float, image_width: int) -> list[Region]:
+        """Tells where along the seam regions of a frame lie."""
+        return [
+            replace(
+                region,
+                seam_position=self._geometry.position(carriage, region.center_x, image_width),
+            )
+            for region in regions
+        ]
+
+    def _last_seen(
+        self, window: FrameWindow, regions: Sequence[Sequence[Region]]
+    ) -> tuple[Region, ...]:
         """The regions of each defect in the last of the window's frames that shows it.
 
         What is one defect is told within the window alone. Tracks know of earlier windows, and by
-        them a replay that begins later would pick other regions of the same masks.
+        them a replay that begins later would pick other regions of the same masks. Only the
+        numbers are the tracks'.
+
+        Args:
+            window: The window; its frames are known.
+            regions: Of each of its frames, by the window's own masks; without numbers where the
+                frame has had its mask from an earlier window.
         """
-        start_ns = window.frames[0].stamp_ns
-        frames = [frame for frame in self._recent if frame.stamp_ns >= start_ns]
         tracks = DefectTracks(self._geometry)
-        told_apart = [
+        known = [self._known[frame.number] for frame in window.frames]
+        defects = [
             tracks.update(
-                list(frame.regions),
+                list(of_frame),
                 frame.stamp_ns,
                 image_width=window.image_width,
-                carriage=frame.carriage,
+                carriage=at.carriage,
             )
-            for frame in frames
+            for frame, of_frame, at in zip(window.frames, regions, known, strict=True)
         ]
+        newest_first = list(zip(regions, defects, known, strict=True))[::-1]
+        numbers: dict[int, int] = {}  # of the defects told apart here
+        for of_frame, told_apart, at in newest_first:
+            for region, defect in zip(of_frame, told_apart, strict=True):
+                number = region.track_id or _number_there(region, at.regions)
+                if number:
+                    numbers.setdefault(defect.track_id, number)
         seen: set[int] = set()
-        regions: list[Region] = []
-        for frame, numbered in zip(reversed(frames), reversed(told_apart), strict=True):
-            defects = [region.track_id for region in numbered]
-            pairs = zip(frame.regions, defects, strict=True)
-            regions += [region for region, defect in pairs if defect not in seen]
-            seen.update(defects)
-        return tuple(sorted(regions, key=lambda region: -region.area))
+        chosen: list[Region] = []
+        for of_frame, told_apart, at in newest_first:
+            for region, defect in zip(of_frame, told_apart, strict=True):
+                if defect.track_id in seen:
+                    continue
+                if not region.track_id:
+                    if defect.track_id not in numbers:
+                        numbers[defect.track_id] = self._tracks.new_number()
+                    region = replace(region, track_id=numbers[defect.track_id])
+                    at.regions.append(region)  # for the windows to come
+                chosen.append(region)
+            seen.update(defect.track_id for defect in told_apart)
+        return tuple(sorted(chosen, key=lambda region: -region.area))
+
+
+def _number_there(region: Region, others: Sequence[Region]) -> int:
+    """The number of what a region has most in common with, of others of the same frame; 0 of none.
+
+    Boxes are compared.
+    """
+
+    def common(other: Region) -> int:
+        width = min(region.x + region.width, other.x + other.width) - max(region.x, other.x)
+        height = min(region.y + region.height, other.y + other.height) - max(region.y, other.y)
+        return max(width, 0) * max(height, 0)
+
+    best = max(others, key=common, default=None)
+    return best.track_id if best is not None and common(best) else 0

@@ -136,6 +136,11 @@ class DefectTracks:
             for region, track_id in zip(regions, ids.tolist(), strict=True)
         ]
 
+    def new_number(self) -> int:
+        """Takes a number, for a defect that is not followed."""
+        self._next_id += 1
+        return self._next_id - 1
+
     def _predict(
         self, stamp_ns: int, image_width: int, carriage: float
     ) -> tuple[np.ndarray, np.ndarray]:
