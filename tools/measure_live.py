@@ -45,10 +45,11 @@ from weld_inspection.inspection.model_choice import PREFERRED, find_model
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.weights import load_model, save_model
 from weld_inspection.nodes.shipped_models import shipped_models
-from weld_inspection.testing.sound_server import QUIET, Ear, SoundServer
+from weld_inspection.testing.sound_server import CHUNK, QUIET, RATE, Ear, SoundServer
 
 SEED = 910_100  # of a weld that nothing is trained on, calibrated by or judged by
 VIDEO_FRAMES = 1200  # a minute
+SILENCE = 0.05  # s before a report in which no tone may sound for the next one's begin to be told
 CLOSING = 8.0  # s for the last window and the counters after the last frame
 
 
@@ -166,7 +167,7 @@ def _measure(duration: float, arguments: list[str], folder: Path, ear: Ear) -> d
         bags = len(finished_bags(folder / "bags"))
     if not watcher.reports or watcher.info is None:
         raise InspectionError(f"no report came: {system.log.read_text()[-2000:]}")
-    tones, silent = tone_delays(watcher, ear)
+    tones, masked, silent = tone_delays(watcher, ear)
     processor = {
         name: round(100 * (last.processor - samples[0][name].processor) / (times[-1] - times[0]), 1)
         for name, last in samples[-1].items()
@@ -189,7 +190,8 @@ def _measure(duration: float, arguments: list[str], folder: Path, ear: Ear) -> d
         },
         "report_latency_ms": percentiles([seconds(r.latency) for r in watcher.reports]),
         "report_to_alarm_ms": percentiles(list(watcher.alarm_delays.values())),
-        "report_to_tone_ms": percentiles(tones) | {"tones": len(tones), "unheard": silent},
+        "report_to_tone_ms": percentiles(tones)
+        | {"tones": len(tones), "masked": masked, "unheard": silent},
         "processor_percent_of_a_core": processor,
         "recorder_percent_while_writing": recorder_while_writing(samples, times, writing),
         "memory_mb_each_minute": {
@@ -225,25 +227,29 @@ def typical_memory(samples: list[dict[str, Use]], name: str) -> float:
     return round(float(np.median([sample[name].memory for sample in samples])), 1)
 
 
-def tone_delays(watcher: Watcher, ear: Ear) -> tuple[list[float], int]:
+def tone_delays(watcher: Watcher, ear: Ear) -> tuple[list[float], int, int]:
     """Seconds from the reports that raised the alarm to the first sample heard of its tone.
 
     Returns:
-        The delays, and how many tones were not heard within a second.
+        The delays, how many tones cannot be told from another that was sounding when the report
+        came, and how many were not heard within a second.
     """
     clock = time.time() - time.monotonic()
     loud = [t + clock for t, chunk in ear.chunks() if np.abs(chunk).max() > QUIET]
-    delays, unheard = [], 0
+    delays, masked, unheard = [], 0, 0
     for report in watcher.reports:
         if report.sequence not in watcher.alarm_delays:
             continue
         published = seconds(report.header.stamp) + seconds(report.latency)
         heard = [t - published for t in loud if 0.0 <= t - published < 1.0]
-        if heard:
+        # A chunk is stamped when all of it has been heard.
+        if any(-SILENCE <= t - published < CHUNK / RATE for t in loud):
+            masked += 1
+        elif heard:
             delays.append(heard[0])
         else:
             unheard += 1
-    return delays, unheard
+    return delays, masked, unheard
 
 
 def tell(result: dict) -> None:

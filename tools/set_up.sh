@@ -173,7 +173,7 @@ build_workspace() {
 export_models() {
   local models=("${workspace}"/models/*.safetensors) stamp log="${workspace}/log/export.txt"
   [ -e "${models[0]}" ] || return 0
-  stamp="$(hash_of "${models[@]}" "${environment}/.ready" \
+  stamp="$(hash_of "${models[@]}" "${environment}/.ready" <(grep -m 1 ^flags /proc/cpuinfo) \
     "${workspace}/src/weld_inspection/weld_inspection/"inspection/openvino_{export,graphs}.py)"
   [ "$(cat "${workspace}/install/.exported" 2>/dev/null)" != "${stamp}" ] || return 0
   say "the shipped models for OpenVINO, in bf16 and int8 (a minute or two)"

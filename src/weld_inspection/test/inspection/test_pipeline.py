@@ -155,6 +155,25 @@ def test_submit_does_not_wait_for_a_stuck_engine(bench):
     assert b.results == []
 
 
+def test_images_that_cannot_be_read_in_time_are_counted(bench):
+    may_read = threading.Event()
+
+    def unpack(message):
+        assert may_read.wait(30)
+        return message
+
+    b = bench(unpack=unpack)
+    for k in range(30):
+        b.pipeline.submit(image(k))
+    overrun = b.statistics.frames_overrun  # of 30, one is being read or none, and 20 wait
+    assert overrun in (9, 10)
+    assert [kind for kind, _ in b.troubles] == [Trouble.OVERRUN] * overrun
+    may_read.set()
+    wait_for(lambda: b.inspector.windows._number == 30 - overrun)
+    wait_for(lambda: b.results)
+    assert b.statistics.frames_received == 30
+
+
 def test_refused_image_is_counted_told_and_survived(bench):
     b = bench()
     b.submit([image(0), image(1, encoding="yuv422"), *(image(k) for k in range(2, 5))])
@@ -208,9 +227,10 @@ def test_a_result_that_cannot_be_handed_on_is_no_failed_inference(bench):
     assert b.troubles == [(Trouble.FAILED, reason)]
     assert (b.statistics.windows_failed, b.statistics.windows_inspected) == (1, 1)
     b.pipeline._on_result = b.results.append
-    b.submit(image(k) for k in range(4, 8))
-    wait_for(lambda: b.results)
+    b.submit(image(k) for k in range(4, 12))
+    wait_for(lambda: len(b.results) == 2)
     wait_for(lambda: b.statistics.last_failure == "")
+    assert [result.frames_dropped for result in b.results] == [4, 0]
 
 
 def test_images_are_kept_only_while_wanted(bench):

@@ -96,6 +96,14 @@ def test_clock_changes_begin_a_new_window_and_estimate_no_loss(stamp, cause):
     assert (windows.frames_lost, windows.frames_discarded) == (0, 2)
 
 
+def test_losses_before_a_clock_change_are_counted():
+    windows = FrameWindows(10)
+    stamps = [k * PERIOD for k in [*range(20), *range(25, 30)]]  # five lost, and no window since
+    assert len(feed(windows, stamps)) == 2 and windows.frames_lost == 0
+    feed(windows, [10**12 + k * PERIOD for k in range(10)])
+    assert windows.frames_lost == 5
+
+
 @pytest.mark.parametrize("change", [{"width": 640}, {"encoding": "mono8"}])
 def test_change_of_format_begins_a_new_window(change):
     windows = FrameWindows(2)

@@ -279,7 +279,7 @@ def _int8_note(path: Path) -> str:
 
     found = agreement(path)
     if found is None:
-        return "int8 was not exported"
+        return "int8 was not exported for these weights, libraries and processor"
     if found < INT8_AGREEMENT:
         return f"int8 agrees with fp32 in {100 * found:.1f} % of defect pixels only"
     return ""

@@ -48,7 +48,7 @@ class InspectionHealth:
     def look(self) -> list[Finding]:
         """Returns what is to be said of the time since the last look; nothing if all is well."""
         before, self._counts = self._counts, self._read()
-        refused, lost, dropped, failed, done = (
+        overrun, refused, lost, dropped, failed, done = (
             now - then for now, then in zip(self._counts, before, strict=True)
         )
         now = time.monotonic()
@@ -68,6 +68,8 @@ class InspectionHealth:
             findings.append(
                 Finding(Level.WARN, f"inference falls behind, {dropped} windows dropped")
             )
+        if overrun:
+            findings.append(Finding(Level.WARN, f"{overrun} images not read in time"))
         if refused:
             sentence = f"{refused} images refused: {self._statistics.last_refusal}"
             findings.append(Finding(Level.WARN, sentence))
@@ -78,6 +80,7 @@ class InspectionHealth:
     def _read(self) -> tuple[int, ...]:
         counts = self._statistics
         return (
+            counts.frames_overrun,
             counts.frames_refused,
             self._windows.frames_lost,
             counts.windows_dropped,
@@ -92,7 +95,8 @@ class InspectionHealth:
     def _why_unfilled(self) -> str:
         """Why no window gets full."""
         counts, windows = self._statistics, self._windows
-        causes = {f"broken off by {cause.value}": n for cause, n in windows.restarts.items()}
+        restarts = windows.restarts.copy()  # another thread adds to it
+        causes = {f"broken off by {cause.value}": n for cause, n in restarts.items()}
         causes["their stamps do not change"] = windows.frames_repeated
         causes["they cannot be read"] = counts.frames_refused
         cause = max(causes, key=causes.get)

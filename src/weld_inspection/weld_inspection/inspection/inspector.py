@@ -124,7 +124,8 @@ class WindowResult:
         regions: For each defect seen in the window its regions in the last frame that shows it,
             largest first. They are of this window's own masks, as all but `frames` is.
         frames_dropped: Frames since the last result's last frame that are in no result: lost
-            before they came, broken off with their window, or in windows that were dropped.
+            before they came, broken off with their window, or in windows that were dropped; and
+            those of results before it that were taken back.
         inference_time: Time of the network in seconds, of frames looked at ahead too.
         tag: What was given with the window's last frame.
         image_width: Width of the camera's image in pixels.
@@ -194,6 +195,7 @@ class Inspector:
         self._tracks = DefectTracks(self._geometry)
         self._last_number = 0  # of the newest frame that has its mask
         self._frames_lost = 0  # until that frame
+        self._taken_back = 0  # frames of results since the last one handed on
         # The frames that are there of the next window, and what the engine made of them so far.
         self._next: tuple[WindowFrame, ...] = ()
         self._unfinished = Unfinished()
@@ -312,7 +314,8 @@ class Inspector:
         self._known = known
         last = window.frames[-1]
         frames_dropped = last.number - self._last_number - len(fresh)
-        frames_dropped += window.frames_lost - self._frames_lost
+        frames_dropped += window.frames_lost - self._frames_lost + self._taken_back
+        self._taken_back = 0
         self._last_number, self._frames_lost = last.number, window.frames_lost
         return WindowResult(
             frames=tuple(fresh),
@@ -330,6 +333,10 @@ class Inspector:
             image_width=window.image_width,
             image_height=window.image_height,
         )
+
+    def take_back(self, result: WindowResult) -> None:
+        """Counts the last result's frames as dropped, with the next one: nobody has got it."""
+        self._taken_back = len(result.frames) + result.frames_dropped
 
     def _advance(self, frames: tuple[WindowFrame, ...]) -> bool:
         """Lets the engine do the next one of a window's frames.

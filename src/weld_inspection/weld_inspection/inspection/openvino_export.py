@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.metadata import version
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -72,7 +73,8 @@ class NoGatesError(InspectionError):
 def exported(path: Path, kind: str = "float") -> Path:
     """Returns the folder of a model's OpenVINO files, made if they are not there or are of others.
 
-    Those in int8 are made anew on a processor whose int8 masks may be others.
+    They are made anew by other versions of the libraries, and those in int8 on a processor whose
+    int8 masks may be others.
 
     The folder stands beside the weights, or, where nothing can be written there, in the user's
     cache. It appears whole or not at all.
@@ -128,9 +130,11 @@ def exported(path: Path, kind: str = "float") -> Path:
 def _places(path: Path, kind: str) -> list[tuple[Path, str]]:
     """Where the files of a model may lie, and what they then say that they were made of."""
     path = path.resolve()  # beside the weights, not beside a link to them
-    mark = f"{file_hash(path)} {FORMAT}" if path.is_file() else ""
-    if mark and kind == "int8":
-        mark += f" {_processor()}"
+    mark = ""
+    if path.is_file():
+        mark = f"{file_hash(path)} {FORMAT}, openvino {version('openvino')}"
+        if kind == "int8":
+            mark += f", nncf {version('nncf')}, {_processor()}"
     name = f"{path.stem}.openvino_{kind}"
     # In the cache models of any folder meet, and many are called model.safetensors.
     cached = _cache() / f"{name}_{mark.partition(' ')[0]}"

@@ -87,7 +87,8 @@ class InspectionPipeline(Generic[Message]):
         """Hands an image over; never waits."""
         self._statistics.frame_came()
         if self._images.put(message) is not None:
-            # It shows as a gap in the stamps and is counted there.
+            # Of what windows lose by it, the gap in the stamps tells.
+            self._statistics.frames_overrun += 1
             sentence = "images come faster than they can be read: the oldest was dropped"
             self._on_trouble(Trouble.OVERRUN, sentence)
 
@@ -119,18 +120,26 @@ class InspectionPipeline(Generic[Message]):
     def _infer(self) -> None:
         """Second thread: windows to results."""
         while (window := self._windows.get(meanwhile=self._work_ahead)) is not None:
-            doing = "inference"
             try:
                 result = self._inspector.inspect(window)
-                self._statistics.windows_inspected += 1
-                self._statistics.frames_inspected += len(result.frames)
-                doing = "handing on the result"
-                self._on_result(result)
-                self._statistics.last_failure = ""
             except Exception as error:  # whatever is raised there costs this window, not the rest
-                self._statistics.windows_failed += 1
-                self._statistics.last_failure = f"{doing} failed: {_name(error)}"
-                self._on_trouble(Trouble.FAILED, self._statistics.last_failure)
+                self._fail(f"inference failed: {_name(error)}")
+                continue
+            self._statistics.windows_inspected += 1
+            self._statistics.frames_inspected += len(result.frames)
+            try:
+                self._on_result(result)
+            except Exception as error:  # the same holds there
+                self._inspector.take_back(result)
+                self._fail(f"handing on the result failed: {_name(error)}")
+                continue
+            self._statistics.last_failure = ""
+
+    def _fail(self, sentence: str) -> None:
+        """Counts a window as failed and tells why."""
+        self._statistics.windows_failed += 1
+        self._statistics.last_failure = sentence
+        self._on_trouble(Trouble.FAILED, sentence)
 
     def _work_ahead(self) -> bool:
         """Second thread, between windows: what can be done of a window's first frames."""

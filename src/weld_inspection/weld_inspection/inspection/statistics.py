@@ -17,6 +17,7 @@ class InspectionStatistics:
 
     Attributes:
         frames_received: Images that came.
+        frames_overrun: Images thrown away because reading them fell behind.
         frames_refused: Images that could not be read.
         frames_inspected: Frames that got a mask.
         windows_inspected: Windows with a result.
@@ -29,6 +30,7 @@ class InspectionStatistics:
     """
 
     frames_received: int = 0
+    frames_overrun: int = 0
     frames_refused: int = 0
     frames_inspected: int = 0
     windows_inspected: int = 0

@@ -144,9 +144,8 @@ class FrameWindows:
     @property
     def period_ns(self) -> float | None:
         """Usual interval of the stamps in nanoseconds, None while it is not known."""
-        if len(self._intervals) < PERIOD_SAMPLES_NEEDED:
-            return None
-        return median(self._intervals)
+        intervals = tuple(self._intervals)  # another thread may ask while this one clears them
+        return median(intervals) if len(intervals) >= PERIOD_SAMPLES_NEEDED else None
 
     def add(
         self,
@@ -239,6 +238,8 @@ class FrameWindows:
         self.frames_discarded += waiting - self._missing
         self._frames.clear()
         self._missing = self.length
+        if cause is not Restart.GAP and self._newest:
+            self._count_losses()  # before the break
         self._newest.clear()
         if cause is not Restart.GAP:
             # Another clock or another camera: nothing tells what was lost in between.

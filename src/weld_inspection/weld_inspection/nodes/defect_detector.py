@@ -233,18 +233,19 @@ class DefectDetector(InspectionNode):
 
     def _publish_result(self, result: WindowResult) -> None:
         """Publishes a window's masks and report."""
+        sequence = self._sequence
+        self._sequence += 1  # also where the report cannot be published: the gap tells
         for frame in result.frames:
             self._mask_publisher.publish(to_image(frame.mask, "mono8", frame.tag))
         latency_ns = self.get_clock().now().nanoseconds - result.end_ns
         report = to_report(
             result,
-            sequence=self._sequence,
+            sequence=sequence,
             weld_id=self._carriage.weld_id(result.end_ns),
             model_id=self._engine.info.model_id,
             latency_ns=latency_ns,
         )
         self._report_publisher.publish(report)
-        self._sequence += 1
         self._statistics.window_done(result.inference_time, latency_ns / NANOSECONDS)
         if self._overlay_wanted():
             self._player.put(result)
@@ -285,6 +286,7 @@ class DefectDetector(InspectionNode):
         status.add("model", self._engine.info.model_id)
         status.add("backend", self._engine.info.reason)
         status.add("frames received", str(counts.frames_received))
+        status.add("frames not read in time", str(counts.frames_overrun))
         status.add("frames refused", str(counts.frames_refused))
         status.add("frames repeated", str(windows.frames_repeated))
         status.add("frames lost", str(windows.frames_lost))
