@@ -40,11 +40,11 @@ from rclpy.signals import SignalHandlerOptions
 from weld_inspection.benchmarks.weld_video import render_video
 from weld_inspection.commands import run_command
 from weld_inspection.errors import InspectionError
-from weld_inspection.evaluation.provenance import provenance
 from weld_inspection.inspection.model_choice import PREFERRED, find_model
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.weights import load_model, save_model
 from weld_inspection.nodes.shipped_models import shipped_models
+from weld_inspection.provenance import provenance
 from weld_inspection.testing.sound_server import CHUNK, QUIET, RATE, Ear, SoundServer
 
 SEED = 910_100  # of a weld that nothing is trained on, calibrated by or judged by

@@ -1,7 +1,10 @@
+import errno
 import json
+import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from weld_inspection.networks.segmentation_network import SegmentationNetwork
 from weld_inspection.networks.weights import load_model
 from weld_inspection.training.clips import ClipWriter
 from weld_inspection.training.config import TrainingConfig
+from weld_inspection.training.data_set import set_digest
 from weld_inspection.training.fit import EpochSampler, ProcessGroup, fit
 from weld_inspection.training.module import WindowSegmentation
 from weld_inspection.training.windows import WindowDataset
@@ -64,6 +68,8 @@ def test_training_learns_and_leaves_a_model_that_says_how(clips, tmp_path):
     model = load_model(path)
     assert model.config.channels == 8
     assert model.training["epochs"] == 12 and model.training["config"]["seed"] == 0
+    assert model.training["data"] == [f"{clips.name} {set_digest(clips)}"]
+    assert model.training["device"] == "cpu" and model.training["made_with"]["versions"]["torch"]
     rows = metrics(tmp_path / "run")
     assert len(rows) == 12
     assert rows[-1]["validation_f1"] > 0.8
@@ -155,15 +161,24 @@ def test_a_training_broken_off_ends_where_one_without_a_break_does(clips, tmp_pa
             fit(numbers("parts"))
         if steps == 7:
             twice = {"data": (str(clips), str(clips))}
+            others = tmp_path / "more" / clips.name
+            shutil.copytree(clips, others)
+            shutil.copytree(clips / "clip0", others / "clip2")
             for change, was in (
                 ({"batch_size": 3}, "batch_size 2"),
                 ({"window": 2}, "window 0"),
                 ({"seed": 1}, "seed 0"),
+                ({"data": (str(others),)}, f"other clips in {clips.name}"),
                 (twice, rf"data \['{clips.name}'\]"),
             ):
                 other = config(clips, tmp_path / "parts", **({"epochs": 3} | change))
                 with pytest.raises(InspectionError, match=f"within an epoch of {was}"):
                     fit(other, resume=True)
+            with pytest.MonkeyPatch.context() as group:
+                for name, value in (("RANK", 1), ("WORLD_SIZE", 2), ("LOCAL_WORLD_SIZE", 1)):
+                    group.setenv(name, str(value))
+                with pytest.raises(InspectionError, match="within an epoch of 1 processes"):
+                    fit(numbers("parts"), resume=True)
         held = torch.load(tmp_path / "parts/last.ckpt", weights_only=True)
         assert held["global_step"] == {5: 4, 7: 6}[steps]
         parts = load_model(fit(numbers("parts"), resume=True))
@@ -196,6 +211,34 @@ def test_another_batch_size_after_a_whole_epoch(clips, tmp_path):
     assert load_model(out / "model.safetensors").training["steps"] == 4 + 3  # 3, 3 and 2 windows
 
 
+def test_another_learning_rate_after_a_break(clips, tmp_path):
+    out = tmp_path / "run"
+    before = load_model(fit(config(clips, out, precision="fp32"))).network
+    slow = config(clips, out, epochs=2, precision="fp32", learning_rate=1e-12)
+    after = load_model(fit(slow, resume=True)).network
+    assert torch.allclose(after.top.weight, before.top.weight, rtol=0, atol=1e-9)
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(clips, tmp_path):
+    out = tmp_path / "run"
+    fit(config(clips, out))
+    kept = (out / "last.ckpt").read_bytes()
+
+    def fill(trainer, path):
+        Path(path).write_bytes(kept[:1000])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lightning.Trainer.save_checkpoint", fill)
+        message = "cannot write .*last.ckpt: No space left on device; what was saved last is kept"
+        with pytest.raises(InspectionError, match=message):
+            fit(config(clips, out, epochs=3), resume=True)
+    assert (out / "last.ckpt").read_bytes() == kept
+    assert len(metrics(out)) == 2  # the second epoch's model was whole
+    fit(config(clips, out, epochs=3), resume=True)
+    assert [row["epoch"] for row in metrics(out)] == [1, 2, 3]
+
+
 def test_two_trainings_in_one_folder(clips, tmp_path):
     out = tmp_path / "run"
 
@@ -214,6 +257,9 @@ def test_a_training_broken_off_before_its_first_checkpoint_begins_anew(clips, tm
         fit(config(clips, tmp_path / "run"))
     assert [file.name for file in (tmp_path / "run").iterdir()] == ["training.json"]
     assert fit(config(clips, tmp_path / "run")).is_file()
+    (tmp_path / "run/last.ckpt").unlink()  # the first epoch's model and metrics stand before it
+    fit(config(clips, tmp_path / "run"))
+    assert len(metrics(tmp_path / "run")) == 1
 
 
 def test_a_killed_training_is_resumed_by_the_command(clips, tmp_path):
@@ -317,8 +363,16 @@ def test_a_checkpoint_of_another_network(clips, tmp_path):
 
 def test_one_cycle_keeps_its_length(clips, tmp_path):
     fit(config(clips, tmp_path / "run", schedule="one_cycle", epochs=2))
-    with pytest.raises(InspectionError, match="is over 2 epochs, not 3"):
-        fit(config(clips, tmp_path / "run", schedule="one_cycle", epochs=3), resume=True)
+    for change, was in (
+        ({"epochs": 3}, "epochs 2"),
+        ({"batch_size": 1}, "batch_size 2"),
+        ({"learning_rate": 1e-4}, "learning_rate 0.003"),
+    ):
+        other = config(clips, tmp_path / "run", **({"schedule": "one_cycle", "epochs": 2} | change))
+        with pytest.raises(InspectionError, match=f"begun with one cycle .* of {was}: resume with"):
+            fit(other, resume=True)
+    with pytest.raises(InspectionError, match="begun with schedule one_cycle"):
+        fit(config(clips, tmp_path / "run", epochs=2), resume=True)
 
 
 def test_a_training_on_crops_learns_too(clips, tmp_path):
@@ -391,13 +445,24 @@ def test_two_processes_train_one_network(clips, tmp_path):
     values = config(clips, out, epochs=EPOCHS, batch_size=1, learning_rate=RATE).to_dict()
     file = tmp_path / "train.yaml"
     file.write_text(yaml.safe_dump(values))
-    program = "from weld_inspection.commands.train import main; main()"
     script = tmp_path / "train.py"
-    script.write_text(program)
+    script.write_text(
+        "import os, torch\n"
+        "from weld_inspection.commands.train import main\n"
+        "from weld_inspection.training.module import WindowSegmentation\n"
+        "WindowSegmentation.on_train_end = lambda module: torch.save(\n"
+        "    dict(module.network.named_parameters()), 'weights_' + os.environ['RANK'] + '.pt'\n"
+        ")\n"
+        "main()\n"
+    )
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     subprocess.run(
-        [*torchrun, "--nproc-per-node=2", script, "--config", file], check=True, timeout=300
-    )
+        [*torchrun, "--nproc-per-node=2", script, "--config", file],
+        check=True, timeout=300, cwd=tmp_path,
+    )  # fmt: skip
+    ends = [torch.load(tmp_path / f"weights_{rank}.pt", weights_only=True) for rank in range(2)]
+    for name, value in ends[0].items():  # each has seen half of the windows
+        assert torch.equal(value, ends[1][name]), name
     model = load_model(out / "model.safetensors")
     # Eight windows, a step of one in each process; alone that would be eight steps an epoch.
     assert model.training["steps"] == EPOCHS * 4

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from weld_inspection.benchmarks.gate_by_gate import written_out
-from weld_inspection.evaluation.provenance import provenance
 from weld_inspection.inspection.decision import DecisionSettings
 from weld_inspection.inspection.engine import (
     InferenceEngine,
@@ -30,6 +29,7 @@ from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.segmentation_network import DEFECT_LOGIT
 from weld_inspection.networks.weights import load_model, save_model
+from weld_inspection.provenance import provenance
 from weld_inspection.simulation.weld import SimulatedWeld
 
 PEER = "eq. (1) gate by gate"

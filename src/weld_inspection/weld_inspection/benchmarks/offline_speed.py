@@ -8,9 +8,9 @@ from typing import Any
 
 from weld_inspection.benchmarks.weld_video import render_video
 from weld_inspection.camera.sources import open_recording
-from weld_inspection.evaluation.provenance import provenance
 from weld_inspection.inspection.engine import InferenceEngine
 from weld_inspection.nodes.offline_inspection import inspect_recording
+from weld_inspection.provenance import provenance
 
 SEED = 910_200  # of a weld that nothing is trained on, calibrated by or judged by
 

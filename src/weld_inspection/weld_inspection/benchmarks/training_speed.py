@@ -11,12 +11,12 @@ import torch
 
 from weld_inspection.benchmarks.gate_by_gate import written_out
 from weld_inspection.errors import InspectionError
-from weld_inspection.evaluation.provenance import provenance
 from weld_inspection.inspection.engine import choose_device, choose_precision
 from weld_inspection.inspection.torch_backend import normalise
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.segmentation_network import SegmentationNetwork
+from weld_inspection.provenance import provenance
 from weld_inspection.training.windows import WindowDataset
 
 LOADED_WINDOWS = 200

@@ -10,11 +10,11 @@ import numpy as np
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.evaluation.figures import draw_curves, draw_masks, typical_window
-from weld_inspection.evaluation.provenance import provenance
 from weld_inspection.evaluation.scores import Progress, ReportedSet, score_model
 from weld_inspection.evaluation.tables import Score, paper_tables
 from weld_inspection.evaluation.variants import PAPER_NETWORKS, describe_all, trainings
 from weld_inspection.inspection.engine import InferenceEngine, choose_device
+from weld_inspection.provenance import provenance
 
 SCORES_FOLDER = "scores"
 # Of a training's config.

@@ -1,6 +1,5 @@
 """What a model scores on a set, measured once and kept as a file."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,15 +12,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from weld_inspection.errors import InspectionError
 from weld_inspection.evaluation.curves import DECISION_THRESHOLD, Curves
 from weld_inspection.evaluation.evaluate import evaluate
-from weld_inspection.evaluation.provenance import provenance
 from weld_inspection.evaluation.variants import Described
 from weld_inspection.inspection.engine import InferenceEngine
 from weld_inspection.networks.weights import load_model
+from weld_inspection.provenance import provenance
 from weld_inspection.training.clips import Clip
-from weld_inspection.training.dataset_builder import DATASET_NAME
+from weld_inspection.training.data_set import set_digest
 from weld_inspection.whole_files import write_whole
 
-HASH_DIGITS = 12
 # Of scores that an earlier version left.
 USUAL_ENGINE = {"engine": {"device": "cpu", "precision": "auto", "backend": "torch"}}
 Progress = Callable[[list[Clip]], Iterable[Clip]]
@@ -118,17 +116,6 @@ def count_operations(network: torch.nn.Module) -> int:
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(torch.zeros(shape))
     return counter.get_total_flops()
-
-
-def set_digest(folder: Path) -> str:
-    """Tells one set from another: by its dataset.json, else by its clips' metadata."""
-    files = [folder / DATASET_NAME]
-    if not files[0].is_file():
-        files = sorted([*folder.glob("clip.json"), *folder.glob("*/clip.json")])
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:HASH_DIGITS]
 
 
 def _read(file: Path) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ import torch
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.evaluation.report import write_report
-from weld_inspection.evaluation.scores import Progress, ReportedSet, set_digest
+from weld_inspection.evaluation.scores import Progress, ReportedSet
 from weld_inspection.evaluation.variants import DEFAULTS, Variant
 from weld_inspection.inspection.engine import choose_device, choose_precision
 from weld_inspection.networks.config import NetworkConfig
@@ -19,6 +19,7 @@ from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.weights import load_model
 from weld_inspection.training.clips import open_clips
 from weld_inspection.training.config import TrainingConfig
+from weld_inspection.training.data_set import set_digest
 from weld_inspection.training.fit import CHECKPOINT, MODEL, fit
 from weld_inspection.whole_files import write_whole
 

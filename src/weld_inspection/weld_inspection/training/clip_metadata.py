@@ -50,12 +50,13 @@ class ClipMetadata:
         masks_file: Name of the masks' video inside the clip's folder.
         source: Where the frames come from: `kind` (one of `SOURCE_KINDS`) and, for a simulated
             weld, `seed` and `rig`; for photographs `licence` and `segments`, a list of
-            `{photo, seed, first_frame, frame_count, ...}`.
+            `{photo, sha256, seed, first_frame, frame_count, ...}`, the digest of image and mask.
         defects: The planted defects; empty where only the masks are known.
         positions: Place of each frame's centre along the seam, m; None where it is not known.
         defect_pixel_ratio: Share of defect pixels over all stored masks.
         frames_sha256: Digest of all frames as they were handed to the encoder, (H, W, 3) BGR one
-            after another; what comes back is held against it if the codec is lossless.
+            after another; what comes back is held against it if the codec is lossless. Empty where
+            it is not known.
         masks_sha256: The same of all masks, (H, W).
     """
 

@@ -171,6 +171,7 @@ class PhotoPlan:
         for passage in self.passages:
             yield {
                 "photo": passage.photograph.name,
+                "sha256": passage.photograph.digest(),
                 "seed": passage.seed,
                 "rig": passage.rig,
                 "first_frame": first,

@@ -5,7 +5,6 @@ OUT/dataset.json   what was asked for, what came out, the SHA-256 of each clip's
 OUT/NAME/...       one clip a folder, see training.clips
 """
 
-import hashlib
 import json
 import multiprocessing
 from collections.abc import Callable, Sequence
@@ -18,10 +17,10 @@ import cv2
 from weld_inspection.training.clip_metadata import METADATA_NAME
 from weld_inspection.training.clip_plans import FRAME_RATE, ClipPlan, ClipStore
 from weld_inspection.training.clips import CODECS, MASKS_FILE, Clip, ClipError
+from weld_inspection.training.data_set import DATASET_NAME, clip_digest
 from weld_inspection.training.folder_lock import hold_folder
 from weld_inspection.whole_files import part_of, write_whole
 
-DATASET_NAME = "dataset.json"
 # What a clip's folder may hold before its clip.json.
 CLIP_PARTS = {MASKS_FILE, part_of(Path(METADATA_NAME)).name, *(file for _, file in CODECS.values())}
 DATASET_FORMAT_VERSION = 2
@@ -90,11 +89,6 @@ def is_made(folder: Path, plan: ClipPlan, store: ClipStore) -> bool:
         and made.frames_file == CODECS[store.codec][1]
         and all((folder / name).is_file() for name in (made.frames_file, made.masks_file))
     )
-
-
-def clip_digest(folder: Path) -> str:
-    """Returns the SHA-256 of a clip's clip.json."""
-    return hashlib.sha256((folder / METADATA_NAME).read_bytes()).hexdigest()
 
 
 def _take_over(root: Path, plans: Sequence[ClipPlan], store: ClipStore) -> list[ClipPlan]:

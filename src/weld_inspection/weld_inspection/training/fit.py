@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
@@ -23,10 +24,12 @@ from weld_inspection.inspection.engine import choose_device, choose_precision
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.weights import save_model
+from weld_inspection.provenance import provenance
 from weld_inspection.training.config import TrainingConfig
 from weld_inspection.training.crops import DEFECT_SHARE, Crop
+from weld_inspection.training.data_set import set_digest
 from weld_inspection.training.folder_lock import hold_folder
-from weld_inspection.training.module import WindowSegmentation
+from weld_inspection.training.module import COURSE, WindowSegmentation
 from weld_inspection.training.start import take_over
 from weld_inspection.training.windows import WindowDataset
 from weld_inspection.whole_files import part_of, write_whole
@@ -35,6 +38,7 @@ STEPS_BETWEEN_CHECKPOINTS = 100  # what a kill may cost, in an epoch that is lon
 CHECKPOINT = "last.ckpt"
 CONFIG = "training.json"
 MODEL = "model.safetensors"
+METRICS = "metrics.jsonl"
 LIGHTNING_LOG = "lightning.pytorch"  # its hints say nothing about this training
 LIGHTNING_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
@@ -49,7 +53,8 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
 
     Under torchrun each of its processes calls this and takes its share of the windows; a step is
     then of `batch_size` windows a process. The first process alone writes. Where the windows do not
-    divide, validation counts a few of them twice. A run is resumed by as many processes.
+    divide, validation counts a few of them twice. A run that was broken off within an epoch is
+    resumed by as many processes, with the same data.
 
     Args:
         config: The numbers.
@@ -114,12 +119,19 @@ def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: P
     )
     _check_imbalance(config, training.dataset.datasets)
     module = WindowSegmentation(network.channels_last(), config, taken)
+    module.course = {
+        "processes": group.size,
+        "data": [f"{Path(folder).name} {set_digest(Path(folder))}" for folder in config.data],
+    }
+    epochs_done = 0
     if checkpoint is not None:
         place = _read_place(checkpoint, module)
-        _check_numbers(out, config, place)
+        _check_numbers(out, config, place, module.course)
         training.sampler.go_on_from(place, config.batch_size)
+        epochs_done = place.epoch + (not place.within)
     if group.rank == 0:  # not earlier: what is refused leaves the run as it is
         _write_config(out, config)
+        _keep_metrics(out, epochs_done)
     trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
     return out / MODEL
 
@@ -132,11 +144,14 @@ class Place:
         epoch: From 0.
         batches: Of this epoch that were done.
         within: Whether more were to come.
+        course: What its steps depend on beside the config: `processes`, and `data` with their
+            digests. Checkpoints of earlier versions do not tell.
     """
 
     epoch: int
     batches: int
     within: bool
+    course: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,13 +254,25 @@ class Checkpoints(Callback):
         # The last step of an epoch is followed by its validation, which belongs to the epoch.
         if trainer.global_step % STEPS_BETWEEN_CHECKPOINTS == 0 and not trainer.is_last_batch:
             module.check_weights()
-            trainer.save_checkpoint(self._path)
+            self._save(trainer)
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule
     ) -> None:
         """Saves at the end of an epoch, after EpochReport, which has looked at the weights."""
-        trainer.save_checkpoint(self._path)
+        self._save(trainer)
+
+    def _save(self, trainer: lightning.Trainer) -> None:
+        """Puts a checkpoint in the place of the last one, all of it or nothing."""
+        part = part_of(self._path)
+        try:
+            trainer.save_checkpoint(part)
+            if trainer.is_global_zero:
+                part.replace(self._path)
+        except OSError as error:
+            raise InspectionError(
+                f"cannot write {self._path}: {error.strerror}; what was saved last is kept"
+            ) from error
 
 
 class EpochReport(Callback):
@@ -273,9 +300,13 @@ class EpochReport(Callback):
             "steps": trainer.global_step,
             "seconds": round(seconds),
             "metrics": metrics,
+            **module.course,
+            "device": module.device.type,
+            "precision": trainer.precision,
+            "made_with": provenance(),
         }
         save_model(self.out / MODEL, module.network, facts)
-        with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        with (self.out / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps({"epoch": epoch, "seconds": round(seconds)} | metrics) + "\n")
         shown = " ".join(f"{name}={value}" for name, value in sorted(metrics.items()))
         print(f"epoch {epoch}/{trainer.max_epochs} {seconds:.0f} s {shown}", flush=True)
@@ -301,8 +332,9 @@ def _prepare_folder(out: Path, resume: bool, group: ProcessGroup) -> Path | None
         return checkpoint
     if group.rank > 0:
         return None  # the first process looks at the folder, and all end where it does not suit
-    # A run that was broken off before its first checkpoint leaves its config alone.
-    begun = {out / CONFIG, part_of(out / CONFIG)}
+    # What a run may leave that was broken off before its first checkpoint was there.
+    begun = {out / name for name in (CONFIG, MODEL, METRICS)}
+    begun |= {part_of(out / name) for name in (CONFIG, MODEL, CHECKPOINT)}
     if out.is_dir() and not begun.issuperset(out.iterdir()):
         raise InspectionError(f"{out} is not empty: give another --out, or --resume to go on there")
     try:
@@ -312,26 +344,48 @@ def _prepare_folder(out: Path, resume: bool, group: ProcessGroup) -> Path | None
     return None
 
 
-def _check_numbers(out: Path, config: TrainingConfig, place: Place) -> None:
+def _check_numbers(out: Path, config: TrainingConfig, place: Place, course: dict[str, Any]) -> None:
     """Raises where what was begun cannot become what the config says midway."""
     try:
         begun = json.loads((out / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InspectionError(f"cannot read {out / CONFIG}: {error}") from error
-    if config.schedule == "one_cycle" and begun["epochs"] != config.epochs:
-        raise InspectionError(
-            f"the one cycle of {out} is over {begun['epochs']} epochs, not {config.epochs}: resume "
-            "with as many, or train on from its model with --start-from"
-        )
+    remedy = "resume with the same, or train on from its model with --start-from"
+    if begun.get("schedule", config.schedule) != config.schedule:
+        raise InspectionError(f"{out} was begun with schedule {begun['schedule']}: {remedy}")
     now = _without_folders(config)
     begun["data"] = [Path(folder).name for folder in begun["data"]]  # they may have been moved
-    for name in ("data", "seed", "batch_size", "window", "stride"):
-        was = begun.get(name, 0)  # there were trainings before there was a `window`
-        if place.within and was != now[name]:
-            raise InspectionError(
-                f"{out} was broken off within an epoch of {name} {was}: resume with the "
-                "same, or train on from its model with --start-from"
-            )
+    cycle = config.schedule == "one_cycle"
+    steps = ("data", "batch_size", "window", "stride")  # make the steps what they are
+    checked = {
+        f"broken off within an epoch of {{}}: {remedy}": (*steps, "seed") if place.within else (),
+        f"begun with one cycle of the learning rate over all its steps, of {{}}: {remedy}": (
+            (*steps, "epochs", "learning_rate") if cycle else ()
+        ),
+    }
+    for sentence, names in checked.items():
+        for name in names:
+            was = begun.get(name, 0)  # there were trainings before there was a `window`
+            if was != now[name]:
+                raise InspectionError(f"{out} was {sentence.format(f'{name} {was}')}")
+        if not names or not place.course:
+            continue
+        if place.course["processes"] != course["processes"]:
+            was = f"{place.course['processes']} processes"
+            raise InspectionError(f"{out} was {sentence.format(was)}")
+        for was, item in zip(place.course["data"], course["data"], strict=True):
+            if was != item:
+                name = was.partition(" ")[0]
+                raise InspectionError(f"{out} was {sentence.format(f'other clips in {name}')}")
+
+
+def _keep_metrics(out: Path, epochs: int) -> None:
+    """Takes out of metrics.jsonl what the checkpoint that a run goes on from does not know."""
+    file = out / METRICS
+    if not file.is_file():
+        return
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    write_whole(file, "".join(lines[:epochs]))
 
 
 def _write_config(out: Path, config: TrainingConfig) -> None:
@@ -353,7 +407,10 @@ def _read_place(checkpoint: Path, module: WindowSegmentation) -> Place:
         held, progress = content["state_dict"], content["loops"]["fit_loop"]
         batches = progress["epoch_loop.batch_progress"]
         place = Place(
-            int(content["epoch"]), int(batches["current"]["ready"]), not batches["is_last_batch"]
+            int(content["epoch"]),
+            int(batches["current"]["ready"]),
+            not batches["is_last_batch"],
+            dict(content.get(COURSE, {})),
         )
     except OSError as error:
         raise InspectionError(f"cannot read checkpoint {checkpoint}: {error.strerror}") from error

@@ -27,11 +27,17 @@ from weld_inspection.training.start import keep_statistics
 TEACHING = 0.2
 LEAST_VARIANCE = 1e-3
 REMEDY = "lower learning_rate; what was saved last is kept"
-TAKEN_OVER = "taken_over"  # in a checkpoint
+TAKEN_OVER, COURSE = "taken_over", "course"  # in a checkpoint
 
 
 class WindowSegmentation(lightning.LightningModule):
-    """Trains a network on windows of uint8 frames and 0/1 masks."""
+    """Trains a network on windows of uint8 frames and 0/1 masks.
+
+    Attributes:
+        network: Is trained.
+        config: The numbers.
+        course: What the steps depend on beside the config; kept in checkpoints.
+    """
 
     def __init__(
         self,
@@ -52,6 +58,7 @@ class WindowSegmentation(lightning.LightningModule):
         super().__init__()
         self.network = network
         self.config = config
+        self.course: dict[str, Any] = {}
         self._taken_over = set(taken_over)
         # In a tuple: it is no part of what is trained and saved.
         self._teacher = (load_teacher(Path(config.teacher), network),) if config.teacher else ()
@@ -117,10 +124,14 @@ class WindowSegmentation(lightning.LightningModule):
     def on_train_start(self) -> None:
         """Keeps the statistics that were taken over; validation brings the modes back as set."""
         keep_statistics(self.network, self._taken_over)
+        if self.config.schedule == "constant":  # a run that goes on has the old rate back
+            for group in self.optimizers().param_groups:
+                group["lr"] = self.config.learning_rate
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Writes down what was taken over, for the run that goes on."""
+        """Writes down what was taken over, and `course`, for the run that goes on."""
         checkpoint[TAKEN_OVER] = sorted(self._taken_over)
+        checkpoint[COURSE] = self.course
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Reads it back; runs of earlier versions kept no statistics."""

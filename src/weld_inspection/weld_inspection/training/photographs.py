@@ -1,5 +1,6 @@
 """Still photographs of weld seams with their defect masks, as a folder of files."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,10 @@ class Photograph:
     def name(self) -> str:
         """File name of the image."""
         return self.path.name
+
+    def digest(self) -> str:
+        """Returns the SHA-256 of image and mask, as files."""
+        return hashlib.sha256(self.path.read_bytes() + self.mask_path.read_bytes()).hexdigest()
 
     def load(self) -> tuple[np.ndarray, np.ndarray]:
         """Reads image (H, W, 3) uint8 BGR and mask (H, W) uint8, 0 or 255.

@@ -9,12 +9,8 @@ from typing import Any
 
 from weld_inspection.training.clip_plans import ClipPlan, ClipStore, SimulatedPlan
 from weld_inspection.training.clips import ClipError
-from weld_inspection.training.dataset_builder import (
-    DATASET_NAME,
-    build_dataset,
-    clip_digest,
-    is_made,
-)
+from weld_inspection.training.data_set import DATASET_NAME, clip_digest
+from weld_inspection.training.dataset_builder import build_dataset, is_made
 from weld_inspection.training.photo_plans import choose_subset, plan_clips
 from weld_inspection.training.photographs import Photograph
 

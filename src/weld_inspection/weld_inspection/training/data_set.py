@@ -1,0 +1,51 @@
+"""What tells one data set from another: the `dataset.json` and its clips' metadata."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from weld_inspection.training.clip_metadata import METADATA_NAME, ClipError
+
+DATASET_NAME = "dataset.json"
+DIGEST_DIGITS = 12
+
+
+def clip_digest(folder: Path) -> str:
+    """Returns the SHA-256 of a clip's clip.json."""
+    return hashlib.sha256((folder / METADATA_NAME).read_bytes()).hexdigest()
+
+
+def set_digest(folder: Path) -> str:
+    """Returns a short digest of a data set or a clip: of its dataset.json or clip.json files."""
+    files = [folder / DATASET_NAME]
+    if not files[0].is_file():
+        files = sorted([*folder.glob(METADATA_NAME), *folder.glob(f"*/{METADATA_NAME}")])
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:DIGEST_DIGITS]
+
+
+def check_whole(folder: Path) -> None:
+    """Holds a data set's clips against its `dataset.json`, where it has one.
+
+    Raises:
+        ClipError: A clip is missing, is another one or is not listed, or the list cannot be read.
+    """
+    file = folder / DATASET_NAME
+    if not file.is_file():
+        return
+    try:
+        listed = {clip["name"]: clip["sha256"] for clip in json.loads(file.read_text())["clips"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ClipError(f"{file} cannot be read: {error}") from error
+    there = {
+        path.parent.name: clip_digest(path.parent) for path in folder.glob(f"*/{METADATA_NAME}")
+    }
+    for name in sorted(listed.keys() | there.keys()):
+        if listed.get(name) != there.get(name):
+            what = "is missing" if name not in there else "is not the clip that it lists"
+            raise ClipError(
+                f"{folder / name} {what} in {file}: make the set again, or remove that file "
+                "to use the clips as they are"
+            )
