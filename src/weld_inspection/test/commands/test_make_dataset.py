@@ -160,6 +160,37 @@ def test_a_damaged_photograph_is_named_and_no_dataset_is_finished(tmp_path, phot
     assert not (tmp_path / "a" / "dataset.json").exists()
 
 
+def test_another_photograph_of_the_same_name_gives_another_clip(tmp_path, photographs):
+    folder = tmp_path / "photographs"
+    shutil.copytree(photographs, folder)
+    first = photos(tmp_path / "a", folder, "--subset", "all")
+    shutil.copy(folder / "images/4.jpg", folder / "images/5.jpg")
+    (tmp_path / "a/dataset.json").unlink()  # as if it had been interrupted
+    with pytest.raises(ClipError, match="not empty"):
+        photos(tmp_path / "a", folder, "--subset", "all")
+    second = photos(tmp_path / "b", folder, "--subset", "all")
+    pairs = zip(first["clips"], second["clips"], strict=True)
+    assert [a["name"] for a, b in pairs if a["sha256"] != b["sha256"]] == ["photo_5_0"]
+
+
+def test_a_set_that_lost_or_changed_a_clip_is_told(tmp_path, photographs):
+    out = tmp_path / "a"
+    photos(out, photographs, "--subset", "all")
+    kept = (out / "photo_5_0/clip.json").read_text()
+    (out / "photo_5_0/clip.json").write_text(
+        kept.replace('"frame_rate": 20.0', '"frame_rate": 19.0')
+    )
+    with pytest.raises(ClipError, match="photo_5_0 is not the clip listed in .*dataset.json"):
+        open_clips(out)
+    shutil.rmtree(out / "photo_5_0")
+    with pytest.raises(
+        ClipError, match="photo_5_0 is missing of those listed .*make the set again, or remove"
+    ):
+        open_clips(out)
+    (out / "dataset.json").unlink()
+    assert len(open_clips(out)) == 11
+
+
 def test_nothing_held_aside(tmp_path, photographs):
     with pytest.raises(ClipError, match="holds nothing aside"):
         photos(tmp_path / "a", photographs, "--split", 0, "--subset", "held_aside")

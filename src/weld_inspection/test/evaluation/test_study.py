@@ -123,6 +123,7 @@ def test_what_is_there_is_not_made_again(finished, capsys):
     told = capsys.readouterr().out
     assert "bi-CRRN-E, seed 1: trained already" in told
     assert "1 trainings, about" in told and "training 1 of 1: U-Net, seed 0" in told
+    assert "score 4 of 4: bi-CRRN-E, seed 1, simulated weld, automatic rig; about 0 s left" in told
     for file, stamp in before.items():
         if "unet_0" not in str(file):
             assert file.stat().st_mtime_ns == stamp, file
@@ -145,6 +146,34 @@ def test_own_models_are_reported_without_a_study(finished, clips, tmp_path):
     assert evaluate([*map(str, arguments), "--precision", "fp32"]) == 0
     for file, stamp in scores.items():  # made by another engine: measured again
         assert file.stat().st_mtime_ns > stamp
+
+
+def test_what_cannot_be_reported_is_told_before_it_is_scored(finished, clips, tmp_path):
+    _, _, runs = finished
+    mine = runs / "unet_0" / "model.safetensors"
+    out = tmp_path / "out"
+
+    def report(*options, models=(mine,), data="validation"):
+        arguments = ["--model", *models, "--data", clips / data, "--out", out, *options]
+        return evaluate([str(item) for item in arguments])
+
+    short = tmp_path / "short.safetensors"
+    save_model(short, build_network(NetworkConfig("unet", channels=4, window=4)))
+    with pytest.raises(InspectionError, match="one shape, not .*: 10 frames of.*: 4 frames of"):
+        report(models=(mine, short))
+    with pytest.raises(InspectionError, match="no threshold is tuned on what is reported"):
+        report("--held-aside", clips / "validation")
+    sound = tmp_path / "sound"
+    arguments = ["simulated", "--out", sound, "--clips", 1, "--frames", 10]
+    arguments += ["--defects-per-metre", 0]
+    assert make_dataset([str(item) for item in arguments]) == 0
+    with pytest.raises(InspectionError, match="no threshold finds a defect pixel of .*sound"):
+        report("--held-aside", sound)
+    long = tmp_path / "long.safetensors"
+    save_model(long, build_network(NetworkConfig("unet", channels=4, window=2000)))
+    with pytest.raises(InspectionError, match="as long as a window of 2000 frames"):
+        report(models=(long,))
+    assert not list((out / "scores").iterdir())
 
 
 def test_models_that_have_no_mean_are_a_row_each(finished, clips, tmp_path):

@@ -58,6 +58,14 @@ def test_round_trip_is_bit_exact(tmp_path):
     assert data.defect_pixel_ratio == np.count_nonzero(masks) / masks.size
 
 
+def test_a_clip_of_others_may_know_no_digests(tmp_path):
+    frames, masks = write(tmp_path / "a")
+    edit(tmp_path / "a", frames_sha256="DROP", masks_sha256="DROP")
+    got_frames, got_masks = read(Clip(tmp_path / "a"))
+    np.testing.assert_array_equal(got_frames, frames)
+    np.testing.assert_array_equal(got_masks, masks)
+
+
 def test_camera_frames_are_stored_as_the_live_path_resizes_them(tmp_path):
     frames, masks = pixels(width=128, height=96)
     with ClipWriter(

@@ -90,6 +90,7 @@ def _report(options: argparse.Namespace) -> int:
             for folder, held in zip(options.data, aside, strict=True)
         ],
         progress=lambda title: partial(tqdm, desc=title, unit="clip", leave=False, disable=None),
+        tell=partial(print, flush=True),
         device=options.device,
         precision=options.precision,
         backend=options.backend,

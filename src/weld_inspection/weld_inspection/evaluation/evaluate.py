@@ -8,6 +8,7 @@ from statistics import median
 import numpy as np
 import torch
 
+from weld_inspection.errors import InspectionError
 from weld_inspection.evaluation.curves import Curves
 from weld_inspection.evaluation.events import (
     EventScore,
@@ -165,11 +166,13 @@ def evaluate(
         The scores with each threshold.
 
     Raises:
-        InspectionError: The clips cannot be used, or a threshold is no probability.
+        InspectionError: The clips cannot be used, none is as long as a window, or a threshold is no
+            probability.
     """
     settings = [DecisionSettings(t) for t in thresholds or (engine.info.threshold,)]
     tallies = [Tally(setting) for setting in settings]
     clips = [clip for folder in folders for clip in open_clips(folder)]
+    inspected = 0
     for clip in progress(clips):
         remembering = RememberingEngine(engine)
         truth = [
@@ -179,8 +182,14 @@ def evaluate(
         for setting, tally in zip(settings, tallies, strict=True):
             remembering.rewind()
             tally.add(clip, truth, patches, inspect_clip(remembering, clip, setting))
+        inspected += len(remembering.answers)
         if curves is not None:
             curves.add(truth, remembering.answers)
+    if not inspected:
+        raise InspectionError(
+            f"no clip of {', '.join(map(str, folders))} is as long as a window of "
+            f"{engine.info.window} frames"
+        )
     return [tally.result() for tally in tallies]
 
 

@@ -14,6 +14,7 @@ from weld_inspection.evaluation.scores import Progress, ReportedSet, score_model
 from weld_inspection.evaluation.tables import Score, paper_tables
 from weld_inspection.evaluation.variants import PAPER_NETWORKS, describe_all, trainings
 from weld_inspection.inspection.engine import InferenceEngine, choose_device
+from weld_inspection.networks.weights import load_model
 from weld_inspection.provenance import provenance
 
 SCORES_FOLDER = "scores"
@@ -31,6 +32,7 @@ def write_report(
     sets: Sequence[ReportedSet],
     *,
     progress: Callable[[str], Progress] = lambda title: iter,
+    tell: Callable[[str], None] = lambda line: None,
     device: str = "auto",
     precision: str = "auto",
     backend: str = "torch",
@@ -45,6 +47,7 @@ def write_report(
         models: Model files: trainings that differ in the seed alone become mean and spread.
         sets: What they are scored on.
         progress: Gives what wraps the lists of clips of a model, by its title.
+        tell: Takes lines for the user: what is done, and how long the rest will take.
         device: As InferenceEngine's.
         precision: As InferenceEngine's.
         backend: As InferenceEngine's.
@@ -53,8 +56,10 @@ def write_report(
         Path of README.md.
 
     Raises:
-        InspectionError: A model or a set cannot be used, or the folder cannot be written.
+        InspectionError: A model or a set cannot be used, the models' windows are not of one shape,
+            or the folder cannot be written.
     """
+    _check_shapes(models)
     try:
         (out / SCORES_FOLDER).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -73,13 +78,17 @@ def write_report(
         raise InspectionError(f"two sets have the same name: {', '.join(sorted(names))}")
     engine = {"device": choose_device(device), "precision": precision, "backend": backend}
     scores: dict[str, list[Score]] = {}
+    began, number, count = perf_counter(), 0, len(sets) * len(described)
     for shown in sets:
         for model in described:
             variant, seed, _ = model
-            wrap = progress(f"{variant.title}, seed {seed}, {shown.title}")
+            title = f"{variant.title}, seed {seed}, {shown.title}"
             name = f"{variant.name}_{seed}-{shown.clips.name}.json"
-            score = score_model(model, shown, out / SCORES_FOLDER / name, engine, wrap)
+            score = score_model(model, shown, out / SCORES_FOLDER / name, engine, progress(title))
             scores.setdefault(shown.title, []).append(score)
+            number += 1
+            left = (perf_counter() - began) / number * (count - number)
+            tell(f"score {number} of {count}: {title}; about {told_duration(left)} left")
     engines = {path: InferenceEngine(path, **engine) for _, _, path in described}
     windows = [typical_window(shown.clips, next(iter(engines.values())).info) for shown in sets]
     milliseconds = time_windows(
@@ -102,6 +111,15 @@ def write_report(
     return readme
 
 
+def told_duration(seconds: float) -> str:
+    """Returns a time that something will take, for a person."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
 def time_windows(
     engines: dict[str, InferenceEngine], window: np.ndarray, rounds: int = TIMED_ROUNDS
 ) -> dict[str, float]:
@@ -122,6 +140,17 @@ def time_windows(
             engine.infer(window)
             times[name].append(perf_counter() - began)
     return {name: round(1000 * float(np.median(values)), 1) for name, values in times.items()}
+
+
+def _check_shapes(models: Sequence[Path]) -> None:
+    """Raises where models cannot be shown the same window."""
+    shapes = {}
+    for path in models:
+        config = load_model(path).config
+        shapes[path] = f"{config.window} frames of {config.width}x{config.height}"
+    if len(set(shapes.values())) > 1:
+        told = "; ".join(f"{path}: {shape}" for path, shape in shapes.items())
+        raise InspectionError(f"one report is of models with windows of one shape, not {told}")
 
 
 def _write_set(

@@ -74,6 +74,11 @@ def score_model(
     }
     if shown.held_aside is not None:
         belongs_to["held_aside"] = set_digest(shown.held_aside)
+        if belongs_to["held_aside"] == belongs_to["clips"]:
+            raise InspectionError(
+                f"{shown.held_aside} holds the clips of {shown.clips}: no threshold is tuned on "
+                "what is reported"
+            )
     known = _read(file)
     if known is not None and USUAL_ENGINE | known["belongs_to"] == belongs_to:
         return known
@@ -82,7 +87,12 @@ def score_model(
     if shown.held_aside is not None:
         aside = Curves()
         evaluate(engine, [shown.held_aside], thresholds, curves=aside, progress=progress)
-        thresholds.append(aside.pixels().best_f1()[0])
+        threshold, f1 = aside.pixels().best_f1()
+        if not f1:
+            raise InspectionError(
+                f"no threshold finds a defect pixel of {shown.held_aside}: give clips with defects"
+            )
+        thresholds.append(threshold)
     curves = Curves()
     evaluations = evaluate(engine, [shown.clips], thresholds, curves=curves, progress=progress)
     scores = {

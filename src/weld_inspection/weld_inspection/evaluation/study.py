@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from weld_inspection.errors import InspectionError
-from weld_inspection.evaluation.report import write_report
+from weld_inspection.evaluation.report import told_duration, write_report
 from weld_inspection.evaluation.scores import Progress, ReportedSet
 from weld_inspection.evaluation.variants import DEFAULTS, Variant
 from weld_inspection.inspection.engine import choose_device, choose_precision
@@ -20,7 +20,7 @@ from weld_inspection.networks.weights import load_model
 from weld_inspection.training.clips import open_clips
 from weld_inspection.training.config import TrainingConfig
 from weld_inspection.training.data_set import set_digest
-from weld_inspection.training.fit import CHECKPOINT, MODEL, fit
+from weld_inspection.training.fit import CHECKPOINT, METRICS, MODEL, fit
 from weld_inspection.whole_files import write_whole
 
 # Folders of a preset: what is trained on, and what is reported with what its threshold is tuned on.
@@ -71,6 +71,13 @@ class Run:
     def data(self) -> dict[str, str]:
         """The digests of the sets that it trains on, by their names."""
         return {Path(folder).name: set_digest(Path(folder)) for folder in self.config.data}
+
+    def done(self) -> float:
+        """Which part of its epochs was run, 0 to 1."""
+        file = self.folder / METRICS
+        if not (self.folder / CHECKPOINT).is_file() or not file.is_file():
+            return 0.0
+        return min(1.0, len(file.read_text(encoding="utf-8").splitlines()) / self.config.epochs)
 
     def finished(self) -> bool:
         """Whether it was run to its end."""
@@ -159,11 +166,15 @@ def run_study(
         if (data / clips).is_dir()
     ]
     tell(f"scores {len(runs)} models on {len(sets)} sets")
-    return write_report(out, [run.model for run in runs], sets, progress=progress)
+    return write_report(out, [run.model for run in runs], sets, progress=progress, tell=tell)
 
 
 def estimate(run: Run) -> float:
-    """Returns about how many seconds a whole training takes here, by trying one step."""
+    """Returns about how many seconds a whole training takes here, by trying one step.
+
+    Raises:
+        InspectionError: The clips or the network's options cannot be used.
+    """
     config = run.config
     options = NetworkConfig.from_dict({"architecture": config.network} | config.network_options)
     device = choose_device(config.device)
@@ -195,16 +206,16 @@ def estimate(run: Run) -> float:
 
 def _train(runs: Sequence[Run], tell: Callable[[str], None]) -> None:
     by_variant = {run.variant.name: run for run in runs}
-    seconds = {name: estimate(run) for name, run in by_variant.items()}
-    left = sum(seconds[run.variant.name] for run in runs)
-    tell(f"{len(runs)} trainings, about {_duration(left)} on this machine")
-    for number, run in enumerate(runs, 1):
+    whole = {name: estimate(run) for name, run in by_variant.items()}
+    seconds = [whole[run.variant.name] * (1 - run.done()) for run in runs]
+    left = sum(seconds)
+    tell(f"{len(runs)} trainings, about {told_duration(left)} on this machine")
+    for number, (run, expected) in enumerate(zip(runs, seconds, strict=True), 1):
         resume = (run.folder / CHECKPOINT).is_file()
-        expected = seconds[run.variant.name]
         tell(
             f"training {number} of {len(runs)}: {run.title}"
-            f"{', goes on where it was' if resume else ''}, about {_duration(expected)}; "
-            f"all that is left about {_duration(left)}"
+            f"{', goes on where it was' if resume else ''}, about {told_duration(expected)}; "
+            f"all that is left about {told_duration(left)}"
         )
         _write_record(run)
         fit(run.config, resume=resume)
@@ -259,11 +270,3 @@ def _write_record(run: Run) -> None:
         write_whole(run.record, json.dumps(run.data(), indent=1) + "\n")
     except OSError as error:
         raise InspectionError(f"cannot write {run.record}: {error.strerror}") from error
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

@@ -44,8 +44,8 @@ def check_whole(folder: Path) -> None:
     }
     for name in sorted(listed.keys() | there.keys()):
         if listed.get(name) != there.get(name):
-            what = "is missing" if name not in there else "is not the clip that it lists"
+            what = "is missing of those" if name not in there else "is not the clip"
             raise ClipError(
-                f"{folder / name} {what} in {file}: make the set again, or remove that file "
+                f"{folder / name} {what} listed in {file}: make the set again, or remove that file "
                 "to use the clips as they are"
             )
