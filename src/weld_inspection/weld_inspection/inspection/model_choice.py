@@ -66,7 +66,7 @@ def choose_engine(
         The engine, and a sentence on why it was chosen.
 
     Raises:
-        InspectionError: There is no shipped model, or none can be loaded.
+        InspectionError: There is no shipped model, or one that is asked cannot be loaded.
     """
     paths = [path for name in PREFERRED if (path := folder / f"{name}{SUFFIX}").is_file()]
     if not paths:
