@@ -188,24 +188,6 @@ def test_a_training_broken_off_ends_where_one_without_a_break_does(clips, tmp_pa
         torch.testing.assert_close(value, wanted[name], msg=name)
 
 
-def test_a_training_broken_off_between_its_first_model_and_checkpoint(clips, tmp_path):
-    def numbers(name):
-        return config(clips, tmp_path / name, epochs=2, precision="fp32", schedule="one_cycle")
-
-    def broken(*_):
-        raise Break
-
-    wanted = load_model(fit(numbers("whole"))).network.state_dict()
-    with pytest.MonkeyPatch.context() as ends, pytest.raises(Break):
-        ends.setattr("weld_inspection.training.fit.Checkpoints.on_train_epoch_end", broken)
-        fit(numbers("parts"))
-    assert len(metrics(tmp_path / "parts")) == 1
-    parts = load_model(fit(numbers("parts"), resume=True))
-    assert [row["epoch"] for row in metrics(tmp_path / "parts")] == [1, 2]
-    for name, value in parts.network.state_dict().items():
-        torch.testing.assert_close(value, wanted[name], msg=name)
-
-
 def test_a_training_broken_off_in_its_last_validation_ends_with_its_model(clips, tmp_path):
     out = tmp_path / "run"
 
@@ -217,7 +199,8 @@ def test_a_training_broken_off_in_its_last_validation_ends_with_its_model(clips,
         with pytest.MonkeyPatch.context() as ends, pytest.raises(Break):
             ends.setattr(WindowSegmentation, "validation_step", broken)
             fit(config(clips, out))
-        assert load_model(fit(config(clips, out), resume=True)).training["epochs"] == 1
+        assert not (out / "last.ckpt").exists()
+        assert load_model(fit(config(clips, out))).training["epochs"] == 1
 
 
 def test_another_batch_size_after_a_whole_epoch(clips, tmp_path):
@@ -268,19 +251,15 @@ def test_two_trainings_in_one_folder(clips, tmp_path):
             fit(config(clips, out))
 
 
-def test_a_training_broken_off_before_its_first_step_begins_anew(clips, tmp_path):
-    def broken(*_):
-        raise Break
-
-    out = tmp_path / "run"
+def test_a_training_broken_off_before_its_first_checkpoint_begins_anew(clips, tmp_path):
     with pytest.MonkeyPatch.context() as ends, pytest.raises(Break):
-        ends.setattr("weld_inspection.training.fit.Checkpoints.on_train_start", broken)
-        fit(config(clips, out))
-    assert [file.name for file in out.iterdir()] == ["training.json"]
-    assert fit(config(clips, out)).is_file()
-    (out / "last.ckpt").unlink()
-    with pytest.raises(InspectionError, match="not empty"):  # its model is whole
-        fit(config(clips, out))
+        break_off(ends, 1)
+        fit(config(clips, tmp_path / "run"))
+    assert [file.name for file in (tmp_path / "run").iterdir()] == ["training.json"]
+    assert fit(config(clips, tmp_path / "run")).is_file()
+    (tmp_path / "run/last.ckpt").unlink()  # the first epoch's model and metrics stand before it
+    fit(config(clips, tmp_path / "run"))
+    assert len(metrics(tmp_path / "run")) == 1
 
 
 def test_a_killed_training_is_resumed_by_the_command(clips, tmp_path):

@@ -47,9 +47,9 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
     """Trains a network as Algorithm 1 does.
 
     In `config.out` stand then model.safetensors (after the last finished epoch), metrics.jsonl
-    (a line an epoch), training.json (the config) and last.ckpt (to resume from; written before the
-    first step, after each epoch and every 100 steps; it holds the optimizer as well, and is read
-    back with torch's restricted unpickler only).
+    (a line an epoch), training.json (the config) and last.ckpt (to resume from; written after each
+    epoch and every 100 steps; it holds the optimizer as well, and is read back with torch's
+    restricted unpickler only).
 
     Under torchrun each of its processes calls this and takes its share of the windows; a step is
     then of `batch_size` windows a process. The first process alone writes. Where the windows do not
@@ -236,16 +236,11 @@ class EpochSampler(Sampler[int]):
 
 
 class Checkpoints(Callback):
-    """Writes last.ckpt before the first step, after each epoch, and within a long one."""
+    """Writes last.ckpt after each epoch, and every so many steps of a long one."""
 
     def __init__(self, out: Path) -> None:
         """Writes into the run's folder."""
         self._path = out / CHECKPOINT
-
-    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Saves, so that there is a checkpoint whenever there is a model."""
-        if not trainer.global_step:
-            self._save(trainer)
 
     def on_train_batch_end(
         self,
@@ -337,8 +332,9 @@ def _prepare_folder(out: Path, resume: bool, group: ProcessGroup) -> Path | None
         return checkpoint
     if group.rank > 0:
         return None  # the first process looks at the folder, and all end where it does not suit
-    # What a run leaves that was broken off before its first step.
-    begun = {out / CONFIG, part_of(out / CONFIG), part_of(out / CHECKPOINT)}
+    # What a run may leave that was broken off before its first checkpoint was there.
+    begun = {out / name for name in (CONFIG, MODEL, METRICS)}
+    begun |= {part_of(out / name) for name in (CONFIG, MODEL, CHECKPOINT)}
     if out.is_dir() and not begun.issuperset(out.iterdir()):
         raise InspectionError(f"{out} is not empty: give another --out, or --resume to go on there")
     try:
