@@ -3,7 +3,7 @@
 import os
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -31,7 +31,7 @@ def provenance() -> dict:
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
         "versions": {"python": platform.python_version()}
-        | {library: version(library) for library in LIBRARIES},
+        | {library: _version(library) for library in LIBRARIES},
     }
 
 
@@ -51,6 +51,14 @@ def _commit() -> str:
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return f"{commit}-dirty" if changed else commit
+
+
+def _version(library: str) -> str | None:
+    """None where it is not installed: no training needs all of them."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:

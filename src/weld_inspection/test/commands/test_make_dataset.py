@@ -182,6 +182,7 @@ def test_a_set_that_lost_or_changed_a_clip_is_told(tmp_path, photographs):
     )
     with pytest.raises(ClipError, match="photo_5_0 is not the clip listed in .*dataset.json"):
         open_clips(out)
+    shutil.copytree(out / "photo_4_0", out / ".trash")  # no clip of it
     shutil.rmtree(out / "photo_5_0")
     with pytest.raises(
         ClipError, match="photo_5_0 is missing of those listed .*make the set again, or remove"

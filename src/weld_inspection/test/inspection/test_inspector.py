@@ -132,6 +132,30 @@ def test_a_defect_that_no_mask_shows_keeps_its_number(brightness_engine):
         assert all(not frame.regions for frame in result.frames[-2:])
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_a_defect_seen_in_hindsight_first_keeps_its_number(brightness_engine, stride):
+    """Its number is that of the first report, in masks too, once it is seen as it comes."""
+    engine = brightness_engine()
+    hidden = np.s_[-2:]
+    judge = engine.judge
+
+    def judged(progress):
+        probabilities = judge(progress)
+        if engine.calls <= 4:
+            probabilities[hidden] = 0
+        return probabilities
+
+    engine.judge = judged
+    inspector = Inspector(engine, windows=FrameWindows(10, stride=stride))
+    images = [picture()] * 8 + [picture((900 - 8 * k, 320, 120, 120)) for k in range(24)]
+    results = run(inspector, images)
+    numbers = [[region.track_id for region in result.regions] for result in results]
+    assert [] in numbers and [1] in numbers
+    assert [number for number in numbers if number not in ([], [1])] == []
+    shown = [r.track_id for result in results for frame in result.frames for r in frame.regions]
+    assert set(shown) == {1}
+
+
 def test_thresholds_hold_from_the_next_window_on(brightness_engine):
     inspector = Inspector(brightness_engine())
     images = [picture((600, 304, 80, 80))] * 10

@@ -235,8 +235,10 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one(clips, tmp_path
             fit(config(clips, out, epochs=3), resume=True)
     assert (out / "last.ckpt").read_bytes() == kept
     assert len(metrics(out)) == 2  # the second epoch's model was whole
+    with (out / "metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 1, "again": true}\n')  # as earlier versions could
     fit(config(clips, out, epochs=3), resume=True)
-    assert [row["epoch"] for row in metrics(out)] == [1, 2, 3]
+    assert [row["epoch"] for row in metrics(out)] == [1, 2, 3] and metrics(out)[0]["again"]
 
 
 def test_two_trainings_in_one_folder(clips, tmp_path):
@@ -257,9 +259,9 @@ def test_a_training_broken_off_before_its_first_checkpoint_begins_anew(clips, tm
         fit(config(clips, tmp_path / "run"))
     assert [file.name for file in (tmp_path / "run").iterdir()] == ["training.json"]
     assert fit(config(clips, tmp_path / "run")).is_file()
-    (tmp_path / "run/last.ckpt").unlink()  # the first epoch's model and metrics stand before it
-    fit(config(clips, tmp_path / "run"))
-    assert len(metrics(tmp_path / "run")) == 1
+    (tmp_path / "run/last.ckpt").unlink()
+    with pytest.raises(InspectionError, match="not empty: give another --out, or remove it"):
+        fit(config(clips, tmp_path / "run"))  # its model is whole
 
 
 def test_a_killed_training_is_resumed_by_the_command(clips, tmp_path):

@@ -1,7 +1,7 @@
 """Tables and figures of models on sets: the paper's results, as files."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -10,9 +10,19 @@ import numpy as np
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.evaluation.figures import draw_curves, draw_masks, typical_window
-from weld_inspection.evaluation.scores import Progress, ReportedSet, score_model
+from weld_inspection.evaluation.scores import (
+    Progress,
+    ReportedSet,
+    kept_scores,
+    score_model,
+)
 from weld_inspection.evaluation.tables import Score, paper_tables
-from weld_inspection.evaluation.variants import PAPER_NETWORKS, describe_all, trainings
+from weld_inspection.evaluation.variants import (
+    PAPER_NETWORKS,
+    Described,
+    describe_all,
+    trainings,
+)
 from weld_inspection.inspection.engine import InferenceEngine, choose_device
 from weld_inspection.networks.weights import load_model
 from weld_inspection.provenance import provenance
@@ -78,17 +88,8 @@ def write_report(
         raise InspectionError(f"two sets have the same name: {', '.join(sorted(names))}")
     engine = {"device": choose_device(device), "precision": precision, "backend": backend}
     scores: dict[str, list[Score]] = {}
-    began, number, count = perf_counter(), 0, len(sets) * len(described)
-    for shown in sets:
-        for model in described:
-            variant, seed, _ = model
-            title = f"{variant.title}, seed {seed}, {shown.title}"
-            name = f"{variant.name}_{seed}-{shown.clips.name}.json"
-            score = score_model(model, shown, out / SCORES_FOLDER / name, engine, progress(title))
-            scores.setdefault(shown.title, []).append(score)
-            number += 1
-            left = (perf_counter() - began) / number * (count - number)
-            tell(f"score {number} of {count}: {title}; about {told_duration(left)} left")
+    for shown, score in _score(out, described, sets, engine, progress, tell):
+        scores.setdefault(shown.title, []).append(score)
     engines = {path: InferenceEngine(path, **engine) for _, _, path in described}
     windows = [typical_window(shown.clips, next(iter(engines.values())).info) for shown in sets]
     milliseconds = time_windows(
@@ -140,6 +141,34 @@ def time_windows(
             engine.infer(window)
             times[name].append(perf_counter() - began)
     return {name: round(1000 * float(np.median(values)), 1) for name, values in times.items()}
+
+
+def _score(
+    out: Path,
+    models: Sequence[Described],
+    sets: Sequence[ReportedSet],
+    engine: dict[str, str],
+    progress: Callable[[str], Progress],
+    tell: Callable[[str], None],
+) -> Iterator[tuple[ReportedSet, Score]]:
+    """Gives the scores of all models on all sets; tells how long those that are missing take."""
+    jobs = []
+    for shown in sets:
+        for model in models:
+            variant, seed, _ = model
+            file = out / SCORES_FOLDER / f"{variant.name}_{seed}-{shown.clips.name}.json"
+            jobs.append((shown, model, file, kept_scores(model, shown, file, engine)))
+    count = sum(score is None for *_, score in jobs)
+    began, number, left = perf_counter(), 0, ""
+    for shown, model, file, score in jobs:
+        if score is None:
+            number += 1
+            title = f"{model[0].title}, seed {model[1]}, {shown.title}"
+            tell(f"scores {number} of {count}: {title}{left}")
+            score = score_model(model, shown, file, engine, progress(title))
+            seconds = (perf_counter() - began) / number * (count - number)
+            left = f"; all that is left about {told_duration(seconds)}"
+        yield shown, score
 
 
 def _check_shapes(models: Sequence[Path]) -> None:

@@ -14,7 +14,7 @@ from weld_inspection.evaluation.curves import DECISION_THRESHOLD, Curves
 from weld_inspection.evaluation.evaluate import evaluate
 from weld_inspection.evaluation.variants import Described
 from weld_inspection.inspection.engine import InferenceEngine
-from weld_inspection.networks.weights import load_model
+from weld_inspection.networks.weights import Model, load_model
 from weld_inspection.provenance import provenance
 from weld_inspection.training.clips import Clip
 from weld_inspection.training.data_set import set_digest
@@ -48,12 +48,12 @@ def score_model(
     engine_options: Mapping[str, str],
     progress: Progress = iter,
 ) -> dict:
-    """Scores a model on a set, or reads the file that an earlier call left.
+    """Scores a model on a set.
 
     Args:
         described: The model file and its row.
         shown: The set.
-        file: Where the scores are kept; its folder is made if need be.
+        file: Where the scores are kept for `kept_scores`; its folder is made if need be.
         engine_options: Device, precision and backend, as InferenceEngine's.
         progress: Wraps lists of clips.
 
@@ -67,21 +67,7 @@ def score_model(
     """
     variant, seed, path = described
     model = load_model(path)
-    belongs_to = {
-        "model_id": model.model_id,
-        "clips": set_digest(shown.clips),
-        "engine": dict(engine_options),
-    }
-    if shown.held_aside is not None:
-        belongs_to["held_aside"] = set_digest(shown.held_aside)
-        if belongs_to["held_aside"] == belongs_to["clips"]:
-            raise InspectionError(
-                f"{shown.held_aside} holds the clips of {shown.clips}: no threshold is tuned on "
-                "what is reported"
-            )
-    known = _read(file)
-    if known is not None and USUAL_ENGINE | known["belongs_to"] == belongs_to:
-        return known
+    belongs_to = _belonging(model, shown, engine_options)
     engine = InferenceEngine(path, **engine_options)
     thresholds = [DECISION_THRESHOLD]
     if shown.held_aside is not None:
@@ -116,6 +102,21 @@ def score_model(
     return scores
 
 
+def kept_scores(
+    described: Described, shown: ReportedSet, file: Path, engine_options: Mapping[str, str]
+) -> dict | None:
+    """Reads what an earlier `score_model` left; None where there is nothing, or of others.
+
+    Raises:
+        InspectionError: The model, the clips or the file cannot be used.
+    """
+    belongs_to = _belonging(load_model(described[-1]), shown, engine_options)
+    known = _read(file)
+    if known is None or USUAL_ENGINE | known["belongs_to"] != belongs_to:
+        return None
+    return known
+
+
 def count_operations(network: torch.nn.Module) -> int:
     """Counts a window's floating point operations in convolutions and matrix products.
 
@@ -126,6 +127,23 @@ def count_operations(network: torch.nn.Module) -> int:
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(torch.zeros(shape))
     return counter.get_total_flops()
+
+
+def _belonging(model: Model, shown: ReportedSet, engine_options: Mapping[str, str]) -> dict:
+    """What scores are of, for their file."""
+    belongs_to = {
+        "model_id": model.model_id,
+        "clips": set_digest(shown.clips),
+        "engine": dict(engine_options),
+    }
+    if shown.held_aside is not None:
+        belongs_to["held_aside"] = set_digest(shown.held_aside)
+        if belongs_to["held_aside"] == belongs_to["clips"]:
+            raise InspectionError(
+                f"{shown.held_aside} holds the clips of {shown.clips}: no threshold is tuned on "
+                "what is reported"
+            )
+    return belongs_to
 
 
 def _read(file: Path) -> dict[str, Any] | None:

@@ -289,6 +289,7 @@ class Inspector:
         if not np.isfinite(probabilities).all():
             raise InspectionError("the network's answer is not a number: use another model file")
         decision = decide(probabilities, settings)
+        first_new = self._tracks.next_number
         fresh: list[InspectedFrame] = []
         known: dict[int, KnownFrame] = {}
         regions: list[Sequence[Region]] = []
@@ -312,6 +313,9 @@ class Inspector:
                 known[frame.number] = self._known[frame.number]
                 regions.append(self._place(found, known[frame.number].carriage, window.image_width))
         self._known = known
+        told, numbers = self._last_seen(window, regions, first_new)
+        if numbers:
+            fresh = [_renumbered(frame, numbers) for frame in fresh]
         last = window.frames[-1]
         frames_dropped = last.number - self._last_number - len(fresh)
         frames_dropped += window.frames_lost - self._frames_lost + self._taken_back
@@ -326,7 +330,7 @@ class Inspector:
             frame_defect_pixels=decision.frame_defect_pixels,
             pixel_threshold=settings.pixel_threshold,
             confidence=decision.confidence,
-            regions=self._last_seen(window, regions),
+            regions=told,
             frames_dropped=frames_dropped,
             inference_time=inference_time,
             tag=last.tag,
@@ -397,8 +401,8 @@ class Inspector:
         ]
 
     def _last_seen(
-        self, window: FrameWindow, regions: Sequence[Sequence[Region]]
-    ) -> tuple[Region, ...]:
+        self, window: FrameWindow, regions: Sequence[Sequence[Region]], first_new: int
+    ) -> tuple[tuple[Region, ...], dict[int, int]]:
         """The regions of each defect in the last of the window's frames that shows it.
 
         What is one defect is told within the window alone. Tracks know of earlier windows, and by
@@ -409,6 +413,11 @@ class Inspector:
             window: The window; its frames are known.
             regions: Of each of its frames, by the window's own masks; without numbers where the
                 frame has had its mask from an earlier window.
+            first_new: The first number of the defects that are followed since this window.
+
+        Returns:
+            The regions, largest first; and which of the numbers since `first_new` have become
+            those by which an earlier window has told of the defect, in hindsight.
         """
         tracks = DefectTracks(self._geometry)
         known = [self._known[frame.number] for frame in window.frames]
@@ -422,26 +431,51 @@ class Inspector:
             for frame, of_frame, at in zip(window.frames, regions, known, strict=True)
         ]
         newest_first = list(zip(regions, defects, known, strict=True))[::-1]
-        numbers: dict[int, int] = {}  # of the defects told apart here
+        # By the numbers of the defects told apart here.
+        followed: dict[int, int] = {}
+        earlier: dict[int, int] = {}
         for of_frame, told_apart, at in newest_first:
             for region, defect in zip(of_frame, told_apart, strict=True):
-                number = region.track_id or _number_there(region, at.regions)
-                if number:
-                    numbers.setdefault(defect.track_id, number)
+                if region.track_id:
+                    followed.setdefault(defect.track_id, region.track_id)
+                elif number := _number_there(region, at.regions):
+                    earlier.setdefault(defect.track_id, number)
+        renumbered = {
+            number: earlier[defect]
+            for defect, number in followed.items()
+            if number >= first_new
+            and defect in earlier
+            and self._tracks.renumber(number, earlier[defect])
+        }
         seen: set[int] = set()
         chosen: list[Region] = []
         for of_frame, told_apart, at in newest_first:
             for region, defect in zip(of_frame, told_apart, strict=True):
                 if defect.track_id in seen:
                     continue
+                number = region.track_id or followed.get(defect.track_id, 0)
+                number = renumbered.get(number, number)
+                if not number:
+                    if defect.track_id not in earlier:
+                        earlier[defect.track_id] = self._tracks.take_number()
+                    number = earlier[defect.track_id]
+                chosen.append(replace(region, track_id=number))
                 if not region.track_id:
-                    if defect.track_id not in numbers:
-                        numbers[defect.track_id] = self._tracks.new_number()
-                    region = replace(region, track_id=numbers[defect.track_id])
-                    at.regions.append(region)  # for the windows to come
-                chosen.append(region)
+                    at.regions.append(chosen[-1])  # for the windows to come
             seen.update(defect.track_id for defect in told_apart)
-        return tuple(sorted(chosen, key=lambda region: -region.area))
+        for at in known:
+            at.regions[:] = [_with_number(region, renumbered) for region in at.regions]
+        return tuple(sorted(chosen, key=lambda region: -region.area)), renumbered
+
+
+def _renumbered(frame: InspectedFrame, numbers: dict[int, int]) -> InspectedFrame:
+    """A frame with other numbers of some of its regions' defects."""
+    return replace(frame, regions=tuple(_with_number(item, numbers) for item in frame.regions))
+
+
+def _with_number(region: Region, numbers: dict[int, int]) -> Region:
+    """The region, with another number if its defect has one."""
+    return replace(region, track_id=numbers.get(region.track_id, region.track_id))
 
 
 def _number_there(region: Region, others: Sequence[Region]) -> int:

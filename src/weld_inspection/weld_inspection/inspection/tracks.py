@@ -136,10 +136,31 @@ class DefectTracks:
             for region, track_id in zip(regions, ids.tolist(), strict=True)
         ]
 
-    def new_number(self) -> int:
-        """Takes a number, for a defect that is not followed."""
+    @property
+    def next_number(self) -> int:
+        """The number that the next new defect gets."""
+        return self._next_id
+
+    def take_number(self) -> int:
+        """Takes a number for a defect that is not followed."""
         self._next_id += 1
         return self._next_id - 1
+
+    def renumber(self, number: int, other: int) -> bool:
+        """Gives a defect that is followed a number that was taken before it was.
+
+        Args:
+            number: That it has.
+            other: That it shall have.
+
+        Returns:
+            Whether it has it now: not where another defect is followed by it.
+        """
+        if other in self._tracks.ids:
+            return False
+        ids = np.where(self._tracks.ids == number, other, self._tracks.ids)
+        self._tracks = replace(self._tracks, ids=ids)
+        return True
 
     def _predict(
         self, stamp_ns: int, image_width: int, carriage: float

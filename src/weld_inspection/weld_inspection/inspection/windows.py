@@ -81,8 +81,8 @@ class FrameWindows:
     A frame whose stamp equals the one before is a repeat and is left out.
 
     Attributes:
-        frames_lost: Frames that never came until the last full window, estimated from the usual
-            interval of the stamps.
+        frames_lost: Frames that never came until the last full window or change of clock or format,
+            estimated from the usual interval of the stamps.
         frames_discarded: Frames that came but are in no window, for a break came first.
         frames_repeated: Frames left out because they bear the stamp of the one before.
         restarts: How often a window was broken off, by cause.

@@ -37,11 +37,10 @@ def check_whole(folder: Path) -> None:
         return
     try:
         listed = {clip["name"]: clip["sha256"] for clip in json.loads(file.read_text())["clips"]}
+        folders = [path.parent for path in folder.glob(f"*/{METADATA_NAME}")]
+        there = {path.name: clip_digest(path) for path in folders if path.name[0] != "."}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ClipError(f"{file} cannot be read: {error}") from error
-    there = {
-        path.parent.name: clip_digest(path.parent) for path in folder.glob(f"*/{METADATA_NAME}")
-    }
+        raise ClipError(f"{file} or a clip that it lists cannot be read: {error}") from error
     for name in sorted(listed.keys() | there.keys()):
         if listed.get(name) != there.get(name):
             what = "is missing of those" if name not in there else "is not the clip"

@@ -107,7 +107,10 @@ def _take_over(root: Path, plans: Sequence[ClipPlan], store: ClipStore) -> list[
             elif files is not None and {file.name for file in files} <= CLIP_PARTS:
                 parts += files
             elif item != part_of(root / DATASET_NAME):
-                raise ClipError(f"{root} is not empty: remove it or give another --out")
+                raise ClipError(
+                    f"{root} is not empty: remove it or give another --out ({item.name} is no clip "
+                    "of this set as this version makes it)"
+                )
         for file in parts:
             file.unlink()
     except OSError as error:

@@ -53,8 +53,8 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
 
     Under torchrun each of its processes calls this and takes its share of the windows; a step is
     then of `batch_size` windows a process. The first process alone writes. Where the windows do not
-    divide, validation counts a few of them twice. A run that was broken off within an epoch is
-    resumed by as many processes, with the same data.
+    divide, validation counts a few of them twice. A run that was broken off within an epoch, or has
+    one cycle of the learning rate, is resumed by as many processes, with the same data.
 
     Args:
         config: The numbers.
@@ -110,7 +110,7 @@ def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: P
         benchmark=device == "cuda",  # of cuDNN's algorithms: all batches but the last are of a size
         precision=LIGHTNING_PRECISION[choose_precision(config.precision, device)],
         max_epochs=config.epochs,
-        callbacks=[EpochReport(out), Checkpoints(out), *bar],
+        callbacks=[EpochReport(out, provenance()), Checkpoints(out), *bar],
         logger=False,
         enable_checkpointing=False,  # Checkpoints does it
         enable_progress_bar=bool(bar),
@@ -278,9 +278,15 @@ class Checkpoints(Callback):
 class EpochReport(Callback):
     """After each epoch: the model file, and a line with the metrics, printed and kept."""
 
-    def __init__(self, out: Path) -> None:
-        """Writes into the run's folder."""
+    def __init__(self, out: Path, made_with: dict[str, Any]) -> None:
+        """Writes into the run's folder.
+
+        Args:
+            out: The folder.
+            made_with: With what the training runs, see `provenance`.
+        """
         self.out = out
+        self.made_with = made_with
         self.began = time.monotonic()
 
     def on_train_epoch_end(
@@ -303,7 +309,7 @@ class EpochReport(Callback):
             **module.course,
             "device": module.device.type,
             "precision": trainer.precision,
-            "made_with": provenance(),
+            "made_with": self.made_with,
         }
         save_model(self.out / MODEL, module.network, facts)
         with (self.out / METRICS).open("a", encoding="utf-8") as file:
@@ -332,11 +338,11 @@ def _prepare_folder(out: Path, resume: bool, group: ProcessGroup) -> Path | None
         return checkpoint
     if group.rank > 0:
         return None  # the first process looks at the folder, and all end where it does not suit
-    # What a run may leave that was broken off before its first checkpoint was there.
-    begun = {out / name for name in (CONFIG, MODEL, METRICS)}
-    begun |= {part_of(out / name) for name in (CONFIG, MODEL, CHECKPOINT)}
+    # What a run leaves that was broken off before its first checkpoint, and its first model.
+    begun = {out / CONFIG, *(part_of(out / name) for name in (CONFIG, MODEL, CHECKPOINT))}
     if out.is_dir() and not begun.issuperset(out.iterdir()):
-        raise InspectionError(f"{out} is not empty: give another --out, or --resume to go on there")
+        remedy = "--resume to go on there" if checkpoint.is_file() else "remove it"
+        raise InspectionError(f"{out} is not empty: give another --out, or {remedy}")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -384,8 +390,12 @@ def _keep_metrics(out: Path, epochs: int) -> None:
     file = out / METRICS
     if not file.is_file():
         return
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    write_whole(file, "".join(lines[:epochs]))
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = {json.loads(line)["epoch"]: line for line in lines}
+        write_whole(file, "".join(line for epoch, line in kept.items() if epoch <= epochs))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InspectionError(f"cannot go on with {file}: {error}; remove it") from error
 
 
 def _write_config(out: Path, config: TrainingConfig) -> None:

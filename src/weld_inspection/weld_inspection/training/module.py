@@ -26,7 +26,10 @@ from weld_inspection.training.start import keep_statistics
 # there are many at every place, show the way, and the masks where the teacher errs.
 TEACHING = 0.2
 LEAST_VARIANCE = 1e-3
-REMEDY = "lower learning_rate; what was saved last is kept"
+REMEDIES = {
+    "constant": "lower learning_rate; what was saved last is kept",
+    "one_cycle": "begin anew with a lower learning_rate; what was saved last is kept",
+}
 TAKEN_OVER, COURSE = "taken_over", "course"  # in a checkpoint
 
 
@@ -59,6 +62,7 @@ class WindowSegmentation(lightning.LightningModule):
         self.network = network
         self.config = config
         self.course: dict[str, Any] = {}
+        self._remedy = REMEDIES[config.schedule]
         self._taken_over = set(taken_over)
         # In a tuple: it is no part of what is trained and saved.
         self._teacher = (load_teacher(Path(config.teacher), network),) if config.teacher else ()
@@ -74,7 +78,8 @@ class WindowSegmentation(lightning.LightningModule):
             loss = self.network.loss(frames, masks, counted)
         if not torch.isfinite(loss):
             raise InspectionError(
-                f"the loss is {loss.item()} in epoch {self.current_epoch}, batch {index}: {REMEDY}"
+                f"the loss is {loss.item()} in epoch {self.current_epoch}, batch {index}: "
+                f"{self._remedy}"
             )
         self.log(
             "loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=1, sync_dist=True
@@ -88,7 +93,7 @@ class WindowSegmentation(lightning.LightningModule):
         if not torch.isfinite(loss):
             raise InspectionError(
                 f"the validation loss is {loss.item()} after epoch {self.current_epoch}, batch "
-                f"{index}: {REMEDY}"
+                f"{index}: {self._remedy}"
             )
         self.log("validation_loss", loss, prog_bar=True, batch_size=len(logits), sync_dist=True)
         probabilities = torch.sigmoid(logits[:, :, DEFECT_LOGIT].float())
@@ -108,7 +113,7 @@ class WindowSegmentation(lightning.LightningModule):
         if not all(torch.isfinite(value).all() for value in self.network.state_dict().values()):
             raise InspectionError(
                 f"the weights are not finite in epoch {self.current_epoch}, after step "
-                f"{self.global_step}: {REMEDY}"
+                f"{self.global_step}: {self._remedy}"
             )
 
     def configure_optimizers(self) -> Any:

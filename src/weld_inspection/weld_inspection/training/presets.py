@@ -220,5 +220,8 @@ def _finished(
         or not all(is_made(folder / plan.name, plan, STORE) for plan in plans)
         or any(clip_digest(folder / clip["name"]) != clip.get("sha256") for clip in clips)
     ):
-        raise ClipError(f"{folder} holds another data set: remove it or give another --out")
+        raise ClipError(
+            f"{folder} holds another data set, or one of an earlier version: remove it or give "
+            "another --out"
+        )
     return summary
