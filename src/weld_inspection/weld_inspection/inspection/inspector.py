@@ -12,7 +12,7 @@ from weld_inspection.inspection.decision import DecisionSettings, decide
 from weld_inspection.inspection.preprocessing import resize_frame
 from weld_inspection.inspection.regions import Region, find_regions
 from weld_inspection.inspection.seam import CarriagePositions, SeamGeometry
-from weld_inspection.inspection.tracks import DefectTracks
+from weld_inspection.inspection.tracks import DefectTracks, number_there
 from weld_inspection.inspection.windows import FrameWindow, FrameWindows, WindowFrame
 
 
@@ -438,7 +438,7 @@ class Inspector:
             for region, defect in zip(of_frame, told_apart, strict=True):
                 if region.track_id:
                     followed.setdefault(defect.track_id, region.track_id)
-                elif number := _number_there(region, at.regions):
+                elif number := number_there(region, at.regions):
                     earlier.setdefault(defect.track_id, number)
         renumbered = {
             number: earlier[defect]
@@ -463,8 +463,9 @@ class Inspector:
                 if not region.track_id:
                     at.regions.append(chosen[-1])  # for the windows to come
             seen.update(defect.track_id for defect in told_apart)
-        for at in known:
-            at.regions[:] = [_with_number(region, renumbered) for region in at.regions]
+        if renumbered:
+            for at in known:
+                at.regions[:] = [_with_number(region, renumbered) for region in at.regions]
         return tuple(sorted(chosen, key=lambda region: -region.area)), renumbered
 
 
@@ -476,18 +477,3 @@ def _renumbered(frame: InspectedFrame, numbers: dict[int, int]) -> InspectedFram
 def _with_number(region: Region, numbers: dict[int, int]) -> Region:
     """The region, with another number if its defect has one."""
     return replace(region, track_id=numbers.get(region.track_id, region.track_id))
-
-
-def _number_there(region: Region, others: Sequence[Region]) -> int:
-    """The number of what a region has most in common with, of others of the same frame; 0 of none.
-
-    Boxes are compared.
-    """
-
-    def common(other: Region) -> int:
-        width = min(region.x + region.width, other.x + other.width) - max(region.x, other.x)
-        height = min(region.y + region.height, other.y + other.height) - max(region.y, other.y)
-        return max(width, 0) * max(height, 0)
-
-    best = max(others, key=common, default=None)
-    return best.track_id if best is not None and common(best) else 0

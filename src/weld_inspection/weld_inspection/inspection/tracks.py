@@ -51,6 +51,20 @@ def _intersections(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return _overlap(a[:, None], b[None])
 
 
+def number_there(region: Region, others: list[Region]) -> int:
+    """Returns the number of what a region has most in common with; 0 where that is nothing.
+
+    Args:
+        region: Has no number.
+        others: Numbered ones of the same frame.
+    """
+    if not others:
+        return 0
+    common = _intersections(_boxes_of([region]), _boxes_of(others))[0]
+    best = int(common.argmax())
+    return others[best].track_id if common[best] > 0 else 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Tracks:
     """Physical defects: where each was seen last.
