@@ -62,9 +62,13 @@ def _version(library: str) -> str | None:
 
 
 def _processor() -> str:
+    """The name, and what tells generations apart that go by one name ("AMD EPYC")."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+        text = ""
+    first = text.partition("\n\n")[0].splitlines()
+    fields = {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in first)}
+    name = fields.get("model name", platform.machine())
+    marks = [f"{key} {fields[key]}" for key in ("cpu family", "model", "stepping") if key in fields]
+    return f"{name} ({', '.join(marks)})" if marks else name
