@@ -65,3 +65,24 @@ def test_a_patch_is_of_the_defect_that_the_rig_shows_there(tmp_path):
         write(folder, source, pore, crack)
         (score,) = evaluate(BrightnessEngine(), [folder])
         assert score.kinds[kind]["pixels"] == 70 * 7 * T
+
+
+def test_events_are_judged_where_the_defects_are_known(tmp_path):
+    recording = {"kind": "recording"}
+    write(tmp_path / "labelled", recording)  # defects in its masks, of which no list tells
+    write(tmp_path / "listed", recording, ClipDefect("2017", "surface pore", 1.0216, 1.0237))
+    with ClipWriter(
+        tmp_path / "sound", width=WIDTH, height=HEIGHT, frame_rate=20, source=recording
+    ) as writer:
+        for _ in range(T):
+            writer.add(
+                np.full((HEIGHT, WIDTH, 3), 255, np.uint8),
+                np.zeros((HEIGHT, WIDTH), np.uint8),
+                CENTER,
+            )
+    (labelled,), (listed,), (sound,) = (
+        evaluate(BrightnessEngine(), [tmp_path / name]) for name in ("labelled", "listed", "sound")
+    )
+    assert (labelled.planted, labelled.false_events) == (0, 0)
+    assert (listed.planted, listed.found, listed.false_events) == (1, 1, 0)
+    assert sound.false_events == 1

@@ -170,6 +170,12 @@ def test_what_cannot_be_reported_is_told_before_it_is_scored(finished, clips, tm
         report(models=(mine, short))
     with pytest.raises(InspectionError, match="no threshold is tuned on what is reported"):
         report("--held-aside", clips / "validation")
+    some = tmp_path / "some"
+    for name in ("validation", "tune"):  # one of what is reported among others
+        shutil.copytree(clips / name, some, dirs_exist_ok=True)
+    (some / "dataset.json").unlink()
+    with pytest.raises(InspectionError, match="some holds clips of .*validation: no threshold"):
+        report("--held-aside", some)
     sound = tmp_path / "sound"
     arguments = ["simulated", "--out", sound, "--clips", 1, "--frames", 10]
     arguments += ["--defects-per-metre", 0]
@@ -198,7 +204,10 @@ def test_models_that_have_no_mean_are_a_row_each(finished, clips, tmp_path):
     assert [row["network"] for row in table] == ["U-Net (mine)", "U-Net (other)", "bi-CRRN-E"]
     readme = (tmp_path / "out/README.md").read_text()
     assert "Training of U-Net (other): unknown; seeds 5." in readme
-    assert "Training of bi-CRRN-E: the mean of 3; data train, epochs 1" in readme
+    assert (
+        "Training of bi-CRRN-E: the mean of 2, 1 of which is a mean itself; data train, epochs 1"
+        in readme
+    )
     with pytest.raises(InspectionError, match="give their files different names"):
         evaluate(
             [
@@ -268,6 +277,38 @@ def test_a_run_on_other_data_is_not_taken_for_one_on_these(
         study(arguments)
     assert "trained already" not in capsys.readouterr().out
     record.write_text(kept)
+
+
+def test_what_a_study_lacks_is_told_before_it_trains(clips, numbers, tmp_path):
+    data, runs = tmp_path / "data", tmp_path / "runs"
+    arguments = ["--data", data, "--config", numbers, "--out", tmp_path / "out", "--runs", runs]
+    arguments = [str(item) for item in arguments]
+    shutil.copytree(clips, data)
+    shutil.rmtree(data / "tune")
+    with pytest.raises(InspectionError, match="no folder .*tune, which belongs to .*train"):
+        study(arguments)
+    shutil.copytree(clips / "tune", data / "tune")
+    shutil.copytree(clips / "tune", data / "photos_train")
+    with pytest.raises(InspectionError, match="no folder .*photos_validation, which belongs"):
+        study(arguments)
+    shutil.rmtree(data / "photos_train")
+    shutil.rmtree(data / "train")  # whose place clips full of defects take
+    made = ["simulated", "--out", data / "train", "--clips", 1, "--frames", 40]
+    made += ["--defects-per-metre", 60, "--seed", 3]
+    assert make_dataset([str(item) for item in made]) == 0
+    with pytest.raises(InspectionError, match="imbalance is 30, but the training data have"):
+        study([*arguments, "--parts", "networks", "imbalance"])
+    assert not runs.exists()
+
+
+def test_table_3_is_of_trainings_with_more_and_more_sound_metal(clips, numbers, tmp_path):
+    arguments = ["--data", clips, "--config", numbers, "--out", tmp_path / "results"]
+    arguments += ["--runs", tmp_path / "runs", "--parts", "imbalance"]
+    assert study([str(item) for item in arguments]) == 0
+    table = rows(tmp_path / "results/table_3_validation.csv")
+    assert [row["network"] for row in table] == [
+        f"bi-CRRN-ED w/attn ({number}:1)" for number in (3, 10, 20, 30)
+    ]
 
 
 def test_a_folder_without_clips_says_how_to_make_them(numbers, tmp_path):

@@ -120,8 +120,9 @@ class Tally:
             first += length
         self._windows += len(results)
         self._minutes += metadata.frame_count / metadata.frame_rate / 60
-        # Photographs have neither; a sound weld has positions, and all its events are false.
-        if metadata.positions:
+        # Of a sound weld all events are false; where defects are labelled but not listed, nothing
+        # is known of them.
+        if metadata.positions and (metadata.defects or not any(mask.any() for mask in truth)):
             planted, score = score_clip(clip, results)
             self._planted += len(planted)
             self._found += len(score.found)

@@ -33,6 +33,7 @@ SHOWN_NUMBERS = (
     *("start_from", "teacher", "epochs", "batch_size", "learning_rate", "schedule", "window"),
     *("stride", "crop", "augment", "precision"),
 )
+TIMINGS = "timings.json"
 TIMED_ROUNDS = 7
 
 
@@ -105,7 +106,7 @@ def write_report(
         parts.append(_write_set(out, shown, scores[shown.title], titled, window))
     readme = out / "README.md"
     readme.write_text("\n".join(parts), encoding="utf-8")
-    (out / "timings.json").write_text(
+    (out / TIMINGS).write_text(
         json.dumps({"milliseconds": milliseconds, "made_with": provenance()}, indent=1) + "\n",
         encoding="utf-8",
     )
@@ -240,7 +241,8 @@ def _head(scores: dict[str, list[Score]]) -> str:
         "# Results",
         "",
         "Made by `ros2 run weld_inspection study` or `evaluate --out`; each number's own "
-        f"provenance is in its file in [{SCORES_FOLDER}/]({SCORES_FOLDER}).",
+        f"provenance is in its file in [{SCORES_FOLDER}/]({SCORES_FOLDER}), that of the times in "
+        f"[{TIMINGS}]({TIMINGS}).",
         "",
         f"- Commit {', '.join(commits)}; {', '.join(versions)}.",
         f"- Machine: {'; '.join(machines)}.",
@@ -259,8 +261,12 @@ def _training_lines(scores: Sequence[Score]) -> list[str]:
     for score in scores:
         members = [member.get("config", {}) for member in trainings(score["training"])]
         facts = list(dict.fromkeys(map(_numbers_of, members)))
-        if len(members) > 1:
-            facts.insert(0, f"the mean of {len(members)}")
+        if mean_of := score["training"].get("mean_of"):
+            means = sum("mean_of" in member for member in mean_of)
+            inner = "is a mean itself" if means == 1 else "are means themselves"
+            facts.insert(
+                0, f"the mean of {len(mean_of)}{f', {means} of which {inner}' * (means > 0)}"
+            )
         titles, seeds = alike.setdefault("; ".join(facts), ({}, set()))
         titles[score["title"]] = None
         seeds |= {member["seed"] for member in members if "seed" in member}

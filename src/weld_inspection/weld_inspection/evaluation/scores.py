@@ -6,22 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.evaluation.curves import DECISION_THRESHOLD, Curves
 from weld_inspection.evaluation.evaluate import evaluate
+from weld_inspection.evaluation.figures import typical_window
 from weld_inspection.evaluation.variants import Described
 from weld_inspection.inspection.engine import InferenceEngine
+from weld_inspection.inspection.torch_backend import normalise
+from weld_inspection.networks.segmentation_network import SegmentationNetwork
 from weld_inspection.networks.weights import Model, load_model
 from weld_inspection.provenance import provenance
 from weld_inspection.training.clips import Clip
-from weld_inspection.training.data_set import set_digest
+from weld_inspection.training.data_set import clip_digests, set_digest
 from weld_inspection.whole_files import write_whole
 
-# Of scores that an earlier version left.
-USUAL_ENGINE = {"engine": {"device": "cpu", "precision": "auto", "backend": "torch"}}
+# One more whenever inspection, or what is measured, makes other scores of the same model and clips.
+SCORING = 1
 Progress = Callable[[list[Clip]], Iterable[Clip]]
 
 
@@ -81,6 +85,7 @@ def score_model(
         thresholds.append(threshold)
     curves = Curves()
     evaluations = evaluate(engine, [shown.clips], thresholds, curves=curves, progress=progress)
+    frames, _ = typical_window(shown.clips, engine.info)
     scores = {
         "belongs_to": belongs_to,
         "variant": variant.name,
@@ -95,7 +100,7 @@ def score_model(
         "pixel_curve": curves.pixels().to_dict(),
         "window_curve": curves.windows().to_dict(),
         "parameters": sum(p.numel() for p in model.network.parameters()),
-        "operations": count_operations(model.network),
+        "operations": count_operations(model.network, frames),
         "made_with": provenance(),
     }
     _write(file, scores)
@@ -112,20 +117,21 @@ def kept_scores(
     """
     belongs_to = _belonging(load_model(described[-1]), shown, engine_options)
     known = _read(file)
-    if known is None or USUAL_ENGINE | known["belongs_to"] != belongs_to:
-        return None
-    return known
+    return known if known is not None and known["belongs_to"] == belongs_to else None
 
 
-def count_operations(network: torch.nn.Module) -> int:
+def count_operations(network: SegmentationNetwork, frames: np.ndarray) -> int:
     """Counts a window's floating point operations in convolutions and matrix products.
 
     A multiplication and an addition are two.
+
+    Args:
+        network: The network.
+        frames: (T, H, W, 3) uint8 RGB; how much Mask R-CNN does depends on what they show.
     """
-    config = network.config
-    shape = (1, config.window, config.in_channels, config.height, config.width)
+    window = normalise(torch.from_numpy(frames)).permute(0, 3, 1, 2).unsqueeze(0)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network(torch.zeros(shape))
+        network.eval()(window)
     return counter.get_total_flops()
 
 
@@ -135,13 +141,14 @@ def _belonging(model: Model, shown: ReportedSet, engine_options: Mapping[str, st
         "model_id": model.model_id,
         "clips": set_digest(shown.clips),
         "engine": dict(engine_options),
+        "scoring": SCORING,
     }
     if shown.held_aside is not None:
         belongs_to["held_aside"] = set_digest(shown.held_aside)
-        if belongs_to["held_aside"] == belongs_to["clips"]:
+        if clip_digests(shown.held_aside) & clip_digests(shown.clips):
             raise InspectionError(
-                f"{shown.held_aside} holds the clips of {shown.clips}: no threshold is tuned on "
-                "what is reported"
+                f"{shown.held_aside} holds clips of {shown.clips}: no threshold is tuned on what "
+                "is reported"
             )
     return belongs_to
 

@@ -20,10 +20,12 @@ from weld_inspection.networks.weights import load_model
 from weld_inspection.training.clips import open_clips
 from weld_inspection.training.config import TrainingConfig
 from weld_inspection.training.data_set import set_digest
-from weld_inspection.training.fit import CHECKPOINT, METRICS, MODEL, fit
+from weld_inspection.training.fit import CHECKPOINT, METRICS, MODEL, check_imbalance, fit
+from weld_inspection.training.windows import WindowDataset
 from weld_inspection.whole_files import write_whole
 
-# Folders of a preset: what is trained on, and what is reported with what its threshold is tuned on.
+# Folders of a preset: what is trained on, and, set by set in the same order, what is reported with
+# what its threshold is tuned on.
 TRAINING_FOLDERS = ("train", "photos_train")
 REPORTED_FOLDERS = (
     ("simulated weld, automatic rig", "validation", "tune"),
@@ -158,13 +160,10 @@ def run_study(
             tell(f"{run.title}: trained already")
         else:
             waiting.append(run)
+    sets = _reported_sets(data)
     if waiting:
+        _check_imbalances(waiting)
         _train(waiting, tell)
-    sets = [
-        ReportedSet(title, data / clips, data / aside if (data / aside).is_dir() else None)
-        for title, clips, aside in REPORTED_FOLDERS
-        if (data / clips).is_dir()
-    ]
     tell(f"scores {len(runs)} models on {len(sets)} sets")
     return write_report(out, [run.model for run in runs], sets, progress=progress, tell=tell)
 
@@ -202,6 +201,45 @@ def estimate(run: Run) -> float:
     ]
     windows = sum(max(count, 0) for count in counts)
     return seconds / TIMED_WINDOWS * windows * config.epochs
+
+
+def _reported_sets(data: Path) -> list[ReportedSet]:
+    """The sets to report on; raises where one is missing, which hours later would be too late."""
+    sets = []
+    for (title, *names), training in zip(REPORTED_FOLDERS, TRAINING_FOLDERS, strict=True):
+        if not (data / training).is_dir():
+            continue
+        clips, aside = (data / name for name in names)
+        for folder in (clips, aside):
+            if not folder.is_dir():
+                raise InspectionError(
+                    f"there is no folder {folder}, which belongs to {data / training}: make the "
+                    "set again with the `make_dataset preset` that made that one"
+                )
+        sets.append(ReportedSet(title, clips, aside))
+    return sets
+
+
+def _check_imbalances(runs: Sequence[Run]) -> None:
+    """Raises where a run asks for more sound metal than its data have."""
+    configs = [run.config for run in runs if run.config.imbalance]
+    if not configs:
+        return
+    most = max(configs, key=lambda config: config.imbalance)
+    size = NetworkConfig.from_dict({"architecture": most.network} | most.network_options)
+    check_imbalance(
+        most,
+        [
+            WindowDataset(
+                Path(folder),
+                window=size.window,
+                width=size.width,
+                height=size.height,
+                augment=False,
+            )
+            for folder in most.data
+        ],
+    )
 
 
 def _train(runs: Sequence[Run], tell: Callable[[str], None]) -> None:

@@ -137,10 +137,16 @@ def describe_all(paths: Sequence[Path]) -> list[Described]:
 
 def _numbers(model: Model) -> list[Any]:
     """All that must be the same in models that differ in the seed of their training."""
-    members = [training.get("config", {}) for training in trainings(model.training)]
-    # A training of a version that did not know an option took its default.
-    configs = [DEFAULTS | member | dict.fromkeys(NOT_NUMBERS) for member in members]
-    return [model.config.to_dict(), configs]
+    members = [
+        [
+            # A training of a version that did not know an option took its default.
+            DEFAULTS | training.get("config", {}) | dict.fromkeys(NOT_NUMBERS),
+            training.get("data"),
+            training.get("epochs"),
+        ]
+        for training in trainings(model.training)
+    ]
+    return [model.config.to_dict(), members]
 
 
 def paper_variants() -> list[Variant]:

@@ -15,15 +15,24 @@ def clip_digest(folder: Path) -> str:
     return hashlib.sha256((folder / METADATA_NAME).read_bytes()).hexdigest()
 
 
+def clip_digests(folder: Path) -> set[str]:
+    """Returns `clip_digest` of each clip of a data set, or of the clip that the folder is."""
+    return {clip_digest(file.parent) for file in _metadata_files(folder)}
+
+
 def set_digest(folder: Path) -> str:
     """Returns a short digest of a data set or a clip: of its dataset.json or clip.json files."""
     files = [folder / DATASET_NAME]
     if not files[0].is_file():
-        files = sorted([*folder.glob(METADATA_NAME), *folder.glob(f"*/{METADATA_NAME}")])
+        files = _metadata_files(folder)
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:DIGEST_DIGITS]
+
+
+def _metadata_files(folder: Path) -> list[Path]:
+    return sorted([*folder.glob(METADATA_NAME), *folder.glob(f"*/{METADATA_NAME}")])
 
 
 def check_whole(folder: Path) -> None:

@@ -7,7 +7,7 @@ import pickle
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +117,7 @@ def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: P
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    _check_imbalance(config, training.dataset.datasets)
+    check_imbalance(config, training.dataset.datasets)
     module = WindowSegmentation(network.channels_last(), config, taken)
     module.course = {
         "processes": group.size,
@@ -438,8 +438,12 @@ def _read_place(checkpoint: Path, module: WindowSegmentation) -> Place:
     return place
 
 
-def _check_imbalance(config: TrainingConfig, datasets: list[WindowDataset]) -> None:
-    """Raises where the config wants more sound pixels to a defect one than the data have."""
+def check_imbalance(config: TrainingConfig, datasets: Sequence[WindowDataset]) -> None:
+    """Checks that the training data have as much sound metal as the config asks for.
+
+    Raises:
+        InspectionError: They have fewer sound pixels to a defect one, or no defects.
+    """
     if not config.imbalance:
         return
     if not any(data.defect_pixel_ratio for data in datasets):
