@@ -22,6 +22,7 @@ def test_both_forms_and_the_loader_are_timed(tmp_path, capsys):
     rates = result["windows_a_second"]
     assert result["ratio"] == pytest.approx(rates["as trained"] / rates["as printed"])
     assert min(rates.values()) > 0 and result["loader_windows_a_second"] > 0
+    assert result["decoded_frames_a_second"] > 0
     assert set(result["made_with"]) == {"commit", "machine", "versions"}
     assert f"{result['ratio']:.2f}" in capsys.readouterr().out
 
@@ -29,6 +30,8 @@ def test_both_forms_and_the_loader_are_timed(tmp_path, capsys):
 def test_bad_input(tmp_path):
     with pytest.raises(InspectionError, match="there is no network 'crnn'"):
         command(["train", "--network", "crnn"])
+    with pytest.raises(InspectionError, match=r"unet has no layer of eq. \(1\) to write out"):
+        command(["train", "--network", "unet", *QUICK[2:]])
     with pytest.raises(SystemExit):
         command(["train", "--rounds", "0"])
     with pytest.raises(InspectionError, match="cannot write"):

@@ -6,10 +6,12 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from weld_inspection.errors import InspectionError
 from weld_inspection.networks.cstm import CSTM, AttentionMap, LayerOutput, State
 from weld_inspection.networks.gatewise import GATES, replace_layers, split_gates
+from weld_inspection.networks.segmentation_network import SegmentationNetwork
 
-Network = TypeVar("Network", bound=nn.Module)
+Network = TypeVar("Network", bound=SegmentationNetwork)
 
 
 class GateByGate(nn.Module):
@@ -86,5 +88,14 @@ class GateByGate(nn.Module):
 
 
 def written_out(network: Network) -> Network:
-    """Returns a copy of a network, of the same weights, whose CSTM layers are GateByGate."""
+    """Returns a copy of a network, of the same weights, whose CSTM layers are GateByGate.
+
+    Raises:
+        InspectionError: It has none, and would be its own peer.
+    """
+    if not any(type(module) is CSTM for module in network.modules()):
+        raise InspectionError(
+            f"{network.config.architecture} has no layer of eq. (1) to write out: give a network "
+            "that has"
+        )
     return replace_layers(network, CSTM, GateByGate)

@@ -89,6 +89,8 @@ def _train(options: argparse.Namespace) -> dict[str, Any]:
     if "loader_windows_a_second" in result:
         rate = result["loader_windows_a_second"]
         print(f"  {'loader alone':34s} {rate:8.2f} windows a second")
+        rate = result["decoded_frames_a_second"]
+        print(f"  {'decoding, once before':34s} {rate:8.0f} frames a second")
     return result
 
 
