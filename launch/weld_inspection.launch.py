@@ -19,6 +19,8 @@ from launch.actions import (
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from weld_inspection.nodes.parameter_files import read_node_parameters
+
 PACKAGE = "weld_inspection"
 CONFIG = Path(get_package_share_directory(PACKAGE)) / "config"
 SOURCES = ["device", "video", "images", "bag", "simulated"]
@@ -66,20 +68,6 @@ ARGUMENTS = [
 ]
 
 
-def read_parameters(path: Path, node: str) -> dict:
-    """Reads what a parameter file says about a node, nested as in the file."""
-    try:
-        content = yaml.safe_load(path.read_text()) or {}
-    except (OSError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise RuntimeError(f"params_file {path} cannot be read: {reason}") from None
-    found: dict = {}
-    for name, section in content.items():
-        if name == "/**" or name.split("/")[-1] == node:
-            found.update((section or {}).get("ros__parameters") or {})
-    return found
-
-
 def write_parameters(path: Path, key: str, values: dict) -> str:
     """Writes a parameter file for one node.
 
@@ -111,7 +99,9 @@ def make_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Makes the nodes as the arguments say."""
     values = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
     params_file = Path(values["params_file"]).expanduser()
-    camera_file = read_parameters(params_file, "camera_driver")
+    namespace = values["namespace"]
+    of_nodes = read_node_parameters(params_file, "camera_driver", namespace=namespace)
+    camera_file = of_nodes.get("camera_driver", {})
     source = values["source"] or camera_file.get("source", "device")
     recorded, simulated = values["record"] == "true", source == "simulated"
     replayed = source == "bag"
@@ -150,7 +140,8 @@ def make_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     # wait for their own listeners, though not as long: the camera begins without who is missing.
     alarmed = values["alarm"] == "true"
     path = values["path"] or camera_file.get("path") or ""
-    played = source != "device" and "://" not in path
+    # What lies on a server may be a live stream, which waits for nobody.
+    played = source != "device" and "://" not in path.removeprefix("file://")
     awaited = {
         "image_subscribers": 1 + recorded,
         "camera_info_subscribers": int(recorded) + simulated + replayed,

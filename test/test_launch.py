@@ -92,7 +92,7 @@ def test_arguments_that_are_given_win_and_others_leave_the_file(graph, tmp_path)
         tmp_path / "weld.yaml",
         camera_driver={
             "source": "video",
-            "path": "/no/such.mp4",
+            "path": "file:///no/such.mp4",
             "frame_id": "my_camera",
             "simulated": {"seed": 7, "duration": 5.0},
         },
@@ -102,7 +102,7 @@ def test_arguments_that_are_given_win_and_others_leave_the_file(graph, tmp_path)
     file.write_text("/**:\n  ros__parameters:\n    path: /of/all\n" + file.read_text())
     graph.launch(params_file=file, source="simulated", alarm="false", autostart="false")
     assert parameter(graph, "weld/camera_driver", "source") == "simulated"
-    assert parameter(graph, "weld/camera_driver", "path") == "/no/such.mp4"
+    assert parameter(graph, "weld/camera_driver", "path") == "file:///no/such.mp4"
     assert parameter(graph, "weld/camera_driver", "frame_id") == "my_camera"
     assert parameter(graph, "weld/camera_driver", "autostart") is False
     assert parameter(graph, "weld/camera_driver", "start.image_subscribers") == 2
@@ -142,7 +142,7 @@ def test_namespace_and_switches(graph, tmp_path):
     ("arguments", "text"),
     [
         ({"source": "radio"}, 'Argument "source" provided value "radio" is not valid'),
-        ({"params_file": "/no/such.yaml"}, "params_file /no/such.yaml cannot be read"),
+        ({"params_file": "/no/such.yaml"}, "cannot read parameters from /no/such.yaml"),
     ],
 )
 def test_wrong_arguments_end_the_launch_with_one_reason(graph, arguments, text):

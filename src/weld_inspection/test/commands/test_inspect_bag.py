@@ -23,7 +23,7 @@ from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.weights import save_model
 from weld_inspection.nodes.defect_messages import to_image, to_time
-from weld_inspection.nodes.offline_inspection import inspect_recording
+from weld_inspection.nodes.offline_inspection import inspect_recording, read_parameters
 from weld_interfaces.msg import CarriageState
 
 FRAMES, RATE = 25, 10.0
@@ -94,6 +94,30 @@ def test_every_window_of_a_video(video, model, tmp_path, capsys):
     assert [item.name for item in out.parent.iterdir()] == ["first"]
 
 
+def test_parameters_are_those_that_ros_would_give_the_nodes(tmp_path):
+    file = tmp_path / "parameters.yaml"
+    file.write_text(
+        """
+/**:
+  ros__parameters: {stride: 2, seam: {direction: -1, max_age: 2.0}}
+/*/defect_detector:
+  ros__parameters: {stride: 3, pixel_threshold: 7, seam: {camera_offset: 0.1}}
+/weld/defect_detector:
+  ros__parameters: {stride: 5}
+/**/line_2/defect_detector:
+  ros__parameters: {stride: 8}
+/**/weld/**/camera_driver:
+  ros__parameters: {frame_id: torch_camera}
+"""
+    )
+    found = read_parameters(file)
+    assert (found.stride, found.pixel_threshold, found.frame_id) == (5, 7, "torch_camera")
+    assert found.seam == {"direction": -1, "max_age": 2.0, "camera_offset": 0.1}
+    assert read_parameters(file, "/weld/line_2").stride == 8
+    assert read_parameters(file, "/weld/line_2").pixel_threshold == 1000
+    assert read_parameters(file, "/").stride == 2
+
+
 BAD_PARAMETERS = {
     "[": "cannot read parameters",
     "/**/camera_driver: {ros__parameters: {frame_rate: -1.0}}": "frame_rate is -1.0 Hz",
@@ -104,6 +128,8 @@ BAD_PARAMETERS = {
         "seam.direction as nested names"
     ),
     "defect_detector: {ros__parameters: {threshold: 0.3}}": "has no parameters for the detector",
+    "/other/*: {ros__parameters: {threshold: 0.3}}": "has no parameters for the detector",
+    "/**: {threshold: 0.3}": r"cannot read parameters from .*: /\*\* has no ros__parameters",
     "/**/defect_detector: {ros__parameters: {seam: {max_age: .nan}}}": (
         "parameter seam.max_age is nan"
     ),

@@ -38,7 +38,9 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("--precision", help="auto, fp32, bf16 or int8 (auto)")
     parser.add_argument("--device", help="auto, cpu or cuda (auto)")
     parser.add_argument("--topic", default="", help="images of a bag (the file's bag_topic)")
-    parser.add_argument("--namespace", default="/weld", help="of the topics written (/weld)")
+    parser.add_argument(
+        "--namespace", default="/weld", help="of the nodes and the topics written (/weld)"
+    )
     options = parser.parse_args(arguments)
     if not options.namespace.startswith("/"):
         parser.error(f"--namespace is {options.namespace}: give it with its first slash")
@@ -60,7 +62,7 @@ def command(arguments: list[str]) -> int:
         raise InspectionError(f"{options.out} is there already: give another --out")
     parameters = OfflineParameters()
     if options.params_file is not None:
-        parameters = read_parameters(options.params_file)
+        parameters = read_parameters(options.params_file, options.namespace)
     given = {name: getattr(options, name) for name in ("model", "backend", "precision", "device")}
     parameters = replace(parameters, **{name: value for name, value in given.items() if value})
     kind = _kind(options.recording)

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ament_index_python.packages import get_package_share_directory
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image
@@ -26,6 +25,7 @@ from weld_inspection.inspection.windows import FrameWindows
 from weld_inspection.nodes import qos
 from weld_inspection.nodes.bag_topics import recorded_topic
 from weld_inspection.nodes.defect_messages import to_image, to_info, to_report, to_time
+from weld_inspection.nodes.parameter_files import read_node_parameters
 from weld_inspection.recording.bag_file import PARTIAL_FOLDER, BagFile
 from weld_inspection.recording.definitions import DefinitionStore
 from weld_inspection.recording.errors import RecordingError
@@ -34,7 +34,7 @@ from weld_inspection.stamps import NANOSECONDS, to_nanoseconds
 from weld_interfaces.msg import CarriageState, DefectReport, DetectorInfo
 
 DECODED_AHEAD = 16  # frames; 44 MB of 1280x720
-DETECTOR_SECTION, CAMERA_SECTION = "/**/defect_detector", "/**/camera_driver"
+DETECTOR, CAMERA = "defect_detector", "camera_driver"
 CAMERA_PARAMETERS = ("frame_id", "frame_rate", "bag_topic")  # the others are the detector's
 HIGHEST_FRAME_RATE = 240.0  # Hz, the camera driver's bound
 SEAM_DEFAULTS = {**asdict(SeamGeometry()), "max_age": 1.0}
@@ -126,32 +126,28 @@ class OfflineSummary:
     undecoded: int = 0
 
 
-def read_parameters(path: Path) -> OfflineParameters:
+def read_parameters(path: Path, namespace: str = "/weld") -> OfflineParameters:
     """Reads the nodes' parameters from the file that a launch takes.
+
+    Args:
+        path: The file.
+        namespace: Of the nodes.
 
     Raises:
         InspectionError: The file cannot be read, or a value cannot be used.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        sections: dict[str, dict[str, Any]] = {
-            name: dict(values[name]["ros__parameters"] or {})
-            for name in (DETECTOR_SECTION, CAMERA_SECTION)
-            if name in values
-        }
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise InspectionError(f"cannot read parameters from {path}: {error}") from error
+    sections = read_node_parameters(path, DETECTOR, CAMERA, namespace=namespace)
     if not sections:
         raise InspectionError(
-            f"{path} has no parameters for the detector: they stand under {DETECTOR_SECTION}, as "
-            "in config/weld_inspection.yaml"
+            f"{path} has no parameters for the detector: they stand under /**/{DETECTOR}, as in "
+            "config/weld_inspection.yaml"
         )
     dotted = sorted(name for found in sections.values() for name in found if "." in name)
     if dotted:
         raise InspectionError(f"{path}: write {dotted[0]} as nested names, not with a dot")
     given: dict[str, Any] = {}
     for name in OfflineParameters.__dataclass_fields__:
-        found = sections.get(CAMERA_SECTION if name in CAMERA_PARAMETERS else DETECTOR_SECTION, {})
+        found = sections.get(CAMERA if name in CAMERA_PARAMETERS else DETECTOR, {})
         if name in found:
             given[name] = found[name]
     return OfflineParameters(**given)
