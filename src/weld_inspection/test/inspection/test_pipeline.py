@@ -108,6 +108,22 @@ def test_slow_engine_loses_whole_windows_oldest_first_and_counts_them(bench):
     assert all(len(r.frames) == 4 for r in b.results)
 
 
+def test_windows_that_wait_at_the_end_are_counted_and_not_said_to_be_slow(bench):
+    b = bench(queue_size=2)
+    b.engine.gate.clear()
+    b.submit(image(k) for k in range(4))
+    wait_for(lambda: b.engine.calls == 1)
+    b.submit(image(k) for k in range(4, 12))
+    wait_for(lambda: len(b.pipeline._windows._items) == 2)
+    stopping = threading.Thread(target=b.pipeline.stop)
+    stopping.start()
+    wait_for(lambda: b.troubles)
+    b.engine.gate.set()
+    stopping.join()
+    assert (b.statistics.windows_inspected, b.statistics.windows_dropped) == (1, 2)
+    assert b.troubles == [(Trouble.DROPPED, "windows dropped as the inspection ends: 2")]
+
+
 class Turnstile:
     """In place of the engine's gate: lets one window through for each turn."""
 

@@ -213,6 +213,18 @@ def test_one_frame_out_of_order_is_recorded_as_it_came():
     assert made.counts.clock_jumps == 0
 
 
+def test_frames_that_never_come_are_counted():
+    made = recorder()
+    assert made.counts.frames_lost == 0
+    gone = {57, *range(120, 131), 200}  # one, half a second, and one before the stamps go back
+    for again in range(2):
+        for arrival, k in enumerate(k for k in range(300) if k not in gone):
+            late = 20 * MS if k % 40 == 7 else 0  # stamped by a busy computer
+            received = START + (again * 300 + arrival) * PERIOD
+            made.receive(RecordedMessage("image", START + k * PERIOD + late, received, b""))
+    assert made.counts.frames_lost == 2 * len(gone)
+
+
 def test_a_start_by_hand_between_a_defect_and_its_report_keeps_the_defects_pre_roll():
     run = Run(frames=400, defective={12}, lag_ns=900 * MS)
     recorded = play(recorder(), run, {145: "start", 160: "stop"})  # the report comes at 7.36 s

@@ -132,6 +132,18 @@ def test_what_does_not_fit_the_queue_is_dropped_and_counted(tmp_path):
     assert (writer.status().frames, writer.status().messages_dropped) == (3, 2)
 
 
+def test_a_disk_that_hangs_fills_the_queue_no_further(tmp_path):
+    writer, _ = make_writer(tmp_path, queue_bytes=10_000)
+    writer.submit([open_bag(), frames(1, 0, 5)])
+    held = len(writer._queue.actions)
+    for k in range(100):
+        writer.submit([frames(1, 5 + k, 1)])
+    assert len(writer._queue.actions) == held
+    assert writer.status().frames_dropped == 102
+    writer.start()
+    writer.close()
+
+
 def test_no_bag_is_begun_against_the_budget_and_the_next_one_is_when_there_is_room(tmp_path):
     old = tmp_path / "old"
     old.write_bytes(bytes(2000))

@@ -62,9 +62,11 @@ class BoundedQueue(Generic[T]):
             self._stirred = True
             self._changed.notify()
 
-    def close(self) -> None:
-        """Throws away what is held and lets every waiting thread go."""
+    def close(self) -> int:
+        """Throws away what is held, lets every waiting thread go and returns how many it threw."""
         with self._changed:
             self._closed = True
+            thrown = len(self._items)
             self._items.clear()
             self._changed.notify_all()
+            return thrown

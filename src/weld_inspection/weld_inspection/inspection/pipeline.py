@@ -78,7 +78,9 @@ class InspectionPipeline(Generic[Message]):
     def stop(self) -> None:
         """Ends the threads; waits for the window in work."""
         self._images.close()
-        self._windows.close()
+        if waiting := self._windows.close():
+            self._statistics.windows_dropped += waiting
+            self._on_trouble(Trouble.DROPPED, f"windows dropped as the inspection ends: {waiting}")
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
@@ -112,7 +114,7 @@ class InspectionPipeline(Generic[Message]):
                 continue
             if window is None:
                 self._windows.stir()
-            elif self._windows.put(window) is not None:
+            elif self._windows.put(window) not in (None, window):  # itself, at the end
                 self._statistics.windows_dropped += 1
                 sentence = "inference falls behind: the oldest window was dropped"
                 self._on_trouble(Trouble.DROPPED, sentence)

@@ -1,31 +1,19 @@
 """Windows of consecutive frames: what the network sees at once."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import Enum
-from statistics import median
 from typing import Any
 
 import numpy as np
 
 from weld_inspection.errors import InspectionError
+from weld_inspection.frame_losses import CLOCK_JUMP_NS, GAP_PERIODS, FrameLosses
 from weld_inspection.stamps import NANOSECONDS
 
-# A step of the stamps that is longer than this is a clock that was set or a source that paused:
-# how many frames a camera would have taken in it says nothing about frames lost on the way.
-CLOCK_JUMP_NS = 10 * NANOSECONDS
-# Intervals remembered for the usual period, and how many it takes to know one.
-PERIOD_SAMPLES = 31
-PERIOD_SAMPLES_NEEDED = 3
-# A longer interval than so many usual ones is a gap. One lost frame leaves two; a stamp made by a
-# busy computer may be late as well.
-GAP_PERIODS = 2.4
-# The same in seconds, before the usual interval is known.
+# A longer interval in seconds is a gap while the usual one is not known.
 FIRST_GAP = 1.0
-# Frames in a row that must all be late before a frame is taken for lost: a stamp made by a busy
-# computer is late now and then, and the next is not.
-LATE_FRAMES = 3
 
 
 class Restart(Enum):
@@ -127,11 +115,7 @@ class FrameWindows:
         self._format: Hashable = None
         self._stamp_ns: int | None = None
         self._number = 0
-        self._intervals: deque[int] = deque(maxlen=PERIOD_SAMPLES)
-        # Numbers and stamps of the newest frames, and of those that losses are counted from.
-        self._newest: deque[tuple[int, int]] = deque(maxlen=LATE_FRAMES)
-        self._reference: list[tuple[int, int]] = []
-        self.frames_lost = 0
+        self._losses = FrameLosses()
         self.frames_discarded = 0
         self.frames_repeated = 0
         self.restarts: Counter[Restart] = Counter()
@@ -142,10 +126,14 @@ class FrameWindows:
         return tuple(self._frames)[len(self._frames) + self._missing - self.length :]
 
     @property
+    def frames_lost(self) -> int:
+        """See the class."""
+        return self._losses.lost
+
+    @property
     def period_ns(self) -> float | None:
-        """Usual interval of the stamps in nanoseconds, None while it is not known."""
-        intervals = tuple(self._intervals)  # another thread may ask while this one clears them
-        return median(intervals) if len(intervals) >= PERIOD_SAMPLES_NEEDED else None
+        """See the class."""
+        return self._losses.period_ns
 
     def add(
         self,
@@ -180,15 +168,13 @@ class FrameWindows:
         self._stamp_ns, self._format = stamp_ns, frame_format
         self._number += 1
         self._frames.append(WindowFrame(pixels, stamp_ns, self._number, tag, image))
-        self._newest.append((self._number, stamp_ns))
-        if not self._reference and len(self._newest) == LATE_FRAMES:
-            self._reference = list(self._newest)
+        self._losses.add(stamp_ns)
         self._missing -= 1
         if self._missing > 0:
             return None
         self._missing = self.stride
-        self._count_losses()
-        return FrameWindow(tuple(self._frames), image_width, image_height, self.frames_lost)
+        lost = self._losses.count()
+        return FrameWindow(tuple(self._frames), image_width, image_height, lost)
 
     def _check_continuity(self, stamp_ns: int, frame_format: tuple) -> None:
         """Breaks the window off where this frame does not follow the last."""
@@ -205,7 +191,7 @@ class FrameWindows:
         if interval > self._longest_interval():
             self._restart(Restart.GAP, f"no frame for {seconds:.3f} s")
         # A gap as well: where the source has become slower, it soon is the usual interval.
-        self._intervals.append(interval)
+        self._losses.follow(interval)
         if frame_format != self._format:
             old, new = ("{}x{} {}".format(*f) for f in (self._format, frame_format))
             self._restart(Restart.FORMAT, f"the frames changed from {old} to {new}")
@@ -217,20 +203,6 @@ class FrameWindows:
         period = self.period_ns
         return FIRST_GAP * NANOSECONDS if period is None else GAP_PERIODS * period
 
-    def _count_losses(self) -> None:
-        """Counts by how many periods the frames are later than if all had come."""
-        period = self.period_ns
-        if period is None or not self._reference:
-            return
-
-        def schedule(frames: Iterable[tuple[int, int]]) -> float:
-            """When frame 0 was, by the least late of some frames."""
-            return min(stamp_ns - period * number for number, stamp_ns in frames)
-
-        delay = schedule(self._newest) - schedule(self._reference)
-        self.frames_lost += max(0, round(delay / period))
-        self._reference = list(self._newest)
-
     def _restart(self, cause: Restart, sentence: str) -> None:
         """Discards what is collected and begins a new window."""
         # Of a full deque the oldest frames are in a window already; those since it are not.
@@ -238,13 +210,10 @@ class FrameWindows:
         self.frames_discarded += waiting - self._missing
         self._frames.clear()
         self._missing = self.length
-        if cause is not Restart.GAP and self._newest:
-            self._count_losses()  # before the break
-        self._newest.clear()
-        if cause is not Restart.GAP:
-            # Another clock or another camera: nothing tells what was lost in between.
-            self._intervals.clear()
-            self._reference = []
+        if cause is Restart.GAP:
+            self._losses.pause()
+        else:
+            self._losses.begin_anew()
         self.restarts[cause] += 1
         if self._on_restart:
             self._on_restart(cause, sentence)

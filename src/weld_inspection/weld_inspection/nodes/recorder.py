@@ -73,7 +73,7 @@ class Recorder(InspectionNode):
         self._inputs: list = []
         self._publisher = None
         self._published: tuple | None = None
-        self._told_dropped = 0
+        self._told_dropped = self._told_lost = 0
         self._forget_run()
 
     # Lifecycle
@@ -176,7 +176,7 @@ class Recorder(InspectionNode):
         self._report: DefectReport | None = None
         self._carriage_state = b""
         self._images = 0
-        self._told_dropped = 0
+        self._told_dropped = self._told_lost = 0
 
     def _apply_parameters(self, _: list[Parameter]) -> None:
         """Takes over what may change while recording."""
@@ -350,11 +350,16 @@ class Recorder(InspectionNode):
             status.mergeSummary(DiagnosticStatus.WARN, f"{lost} messages could not be recorded")
         self._told_dropped = dropped
         counts, ring = self._events.counts, self._events.ring
+        if counts.frames_lost > self._told_lost:
+            lost = counts.frames_lost - self._told_lost
+            status.mergeSummary(DiagnosticStatus.WARN, f"{lost} frames lost")
+        self._told_lost = counts.frames_lost
         if ring.crowded_out:
             text = "ring_bytes is too small for pre_roll and report_timeout"
             status.mergeSummary(DiagnosticStatus.WARN, text)
         status.add("ring (MB)", f"{ring.bytes / 1e6:.1f}")
         status.add("messages crowded out of the ring", str(ring.crowded_out))
+        status.add("frames lost", str(counts.frames_lost))
         status.add("events", str(counts.events))
         status.add("jumps of the frames' clock", str(counts.clock_jumps))
         status.add("reports on frames never seen", str(counts.stray_reports))

@@ -10,6 +10,8 @@ ring until it is known.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from weld_inspection.frame_losses import CLOCK_JUMP_NS as LONGEST_PAUSE_NS
+from weld_inspection.frame_losses import GAP_PERIODS, FrameLosses
 from weld_inspection.recording.bag_plan import (
     Action,
     BagContext,
@@ -31,6 +33,9 @@ from weld_inspection.recording.window_grid import WindowGrid
 # a frame out of order; a report this far ahead of the frames is of another clock, too.
 CLOCK_JUMP_NS = NANOSECONDS
 
+# A step of the lost frames' count; each is a look at the newest three frames.
+FRAMES_BETWEEN_COUNTS = 10
+
 DEFECT = "defect"
 BY_HAND = "by hand"
 
@@ -43,11 +48,13 @@ class EventCounts:
         events: Bags that were begun, by a defect or by hand.
         clock_jumps: Times at which the frames' stamps went back by more than a second.
         stray_reports: Reports whose frames were never seen.
+        frames_lost: Frames that never came, estimated from the usual interval of their stamps.
     """
 
     events: int = 0
     clock_jumps: int = 0
     stray_reports: int = 0
+    frames_lost: int = 0
 
 
 class EventRecorder:
@@ -78,6 +85,8 @@ class EventRecorder:
         self._states = StandingStates()
         self._newest_ns: int | None = None  # highest stamp of a frame
         self._arrived: RecordedMessage | None = None  # the frame that arrived last
+        self._losses = FrameLosses()
+        self._counted_frames = 0
         self._bags: list[PlannedBag] = []  # the last one may grow, others wait to be closed
         self._taken_until_ns: int | None = None
         self._by_hand = False
@@ -283,10 +292,29 @@ class EventRecorder:
             bag = self._begin(frame.stamp_ns, frame.stamp_ns, frame.received_ns, summary)
             bag.by_hand = True
             self.counts.events += 1
+        self._count_losses(frame.stamp_ns)
         newest = frame.stamp_ns if self._newest_ns is None else self._newest_ns
         self._newest_ns = max(newest, frame.stamp_ns)
         self._grid.see(frame.stamp_ns)
         self._arrived = frame
+
+    def _count_losses(self, stamp_ns: int) -> None:
+        """Tells by a frame's stamp how many before it never came."""
+        losses = self._losses
+        if self._arrived is not None:
+            interval = stamp_ns - self._arrived.stamp_ns
+            if interval == 0:
+                return  # a repeat
+            if 0 < interval <= LONGEST_PAUSE_NS:
+                if losses.period_ns is not None and interval > GAP_PERIODS * losses.period_ns:
+                    losses.pause()
+                losses.follow(interval)
+            else:
+                losses.begin_anew()
+        losses.add(stamp_ns)
+        self._counted_frames += 1
+        if self._counted_frames % FRAMES_BETWEEN_COUNTS == 0:
+            self.counts.frames_lost = losses.count()
 
     def _cut(self) -> None:
         """Closes every bag as it is and empties the ring."""

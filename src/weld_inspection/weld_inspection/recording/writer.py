@@ -138,6 +138,8 @@ class BagWriter:
             for action in actions:
                 if isinstance(action, WriteMessages):
                     action = WriteMessages(action.number, self._fitting(action.messages))
+                    if not action.messages:
+                        continue  # a disk that hangs for hours must not fill the queue with these
                 self._queue.actions.append(action)
             self._changed.notify()
 
