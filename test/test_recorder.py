@@ -354,6 +354,18 @@ def test_a_full_disk_ends_the_bag_readable_and_is_said(graph, full_soon):
     assert any("_0002" in path.name for path in bench.bags())
 
 
+def test_frames_that_never_came_are_told(graph, bench):
+    bench.line.run(60)
+    bench.line.frame += 13  # over half a second of the transport's queue
+    bench.line.run(60)
+
+    def lost():
+        status = graph.diagnostics(NODE)
+        return {value.key: value.value for value in status.values}["frames lost"] if status else ""
+
+    graph.wait_for(lambda: lost() == "13", what="the frames that were not sent to be told")
+
+
 def test_images_of_full_size_at_20_hz(graph, tmp_path, capsys):
     bench = Bench(graph, tmp_path / "bags", width=1280, height=720, pace=0.05)
     process = psutil.Process(bench.process.pid)

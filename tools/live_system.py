@@ -173,8 +173,9 @@ class Watcher(Node):
 
         What a camera showed before the detector had its model counts as captured, not as dropped.
         """
-        captured = self.counted("camera_driver", "frames published")
-        inspected = self.counted("defect_detector", "frames inspected")
+        # Whoever interrupts early may have heard neither yet.
+        captured = int(self.told("camera_driver", "frames published") or 0)
+        inspected = int(self.told("defect_detector", "frames inspected") or 0)
         early = 0
         if self.reports and self.reports[0].sequence == 0:
             begin = seconds(self.reports[0].window_start)
@@ -237,8 +238,15 @@ class Watcher(Node):
             self._acknowledge.call_async(Trigger.Request())
 
     def counted(self, node: str, key: str) -> int:
-        """A counter of a node's diagnostics; 0 where it was not heard."""
-        return int(self.told(node, key) or 0)
+        """A counter of a node's diagnostics.
+
+        Raises:
+            InspectionError: The node was heard and tells no such counter, or it was not heard.
+        """
+        told = self.told(node, key)
+        if not told.isdigit():
+            raise InspectionError(f"{node} tells no {key!r} in /diagnostics")
+        return int(told)
 
     def told(self, node: str, key: str) -> str:
         """What a node's diagnostics say of something; empty where it was not heard."""

@@ -161,6 +161,10 @@ def _measure(duration: float, arguments: list[str], folder: Path, ear: Ear) -> d
             "inspected": watcher.counted("defect_detector", "frames inspected"),
             "lost": watcher.counted("defect_detector", "frames lost"),
         }
+        recorder = {
+            key: watcher.counted("recorder", f"frames {key}")
+            for key in ("written", "dropped", "lost")
+        }
         dropped = watcher.counted("defect_detector", "windows dropped")
         failed = watcher.counted("defect_detector", "windows failed")
         watcher.wait_for_bag()
@@ -177,6 +181,7 @@ def _measure(duration: float, arguments: list[str], folder: Path, ear: Ear) -> d
         "backend": watcher.info.backend_reason,
         "seconds": round(times[-1] - times[0]),
         "frames": counts,
+        "recorder_frames": recorder,
         "windows": {
             "stride": watcher.info.stride,
             "reported": len(watcher.reports),
@@ -257,14 +262,20 @@ def tell(result: dict) -> None:
     frames, windows = result["frames"], result["windows"]
     print(f"{result['model']}, {result['backend']}, stride {windows['stride']}")
     print(f"  {result['seconds']} s: {frames['published']} frames published, {frames['lost']} lost")
+    recorder = result["recorder_frames"]
+    print(
+        f"  recorder: {recorder['written']} frames written, {recorder['dropped']} dropped, "
+        f"{recorder['lost']} lost on the way to it"
+    )
     print(
         f"  {windows['reported']} windows reported, {windows['dropped']} dropped, "
         f"{windows['failed']} failed"
     )
     print(f"  {'ms':36s} {'p50':>8s} {'p99':>8s} {'max':>8s}")
+    tones = result["report_to_tone_ms"]["tones"]
     for name, key in (
         ("last frame of a window to its report", "report_latency_ms"),
-        ("report to the first sample of a tone", "report_to_tone_ms"),
+        (f"report to first sample, of {tones} tones", "report_to_tone_ms"),
     ):
         values = (result[key][level] for level in ("p50", "p99", "max"))
         print(f"  {name:36s} " + " ".join(f"{'-' if v is None else v:>8}" for v in values))
