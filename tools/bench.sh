@@ -24,5 +24,6 @@ benchmark growth --windows 5
 benchmark offline
 live live_bi_crrn_ed_attn --seconds "$1" --model bi_crrn_ed_attn
 live live --seconds 110 --model bi_crrn_e
+live live_sound_weld --seconds 110 --model bi_crrn_e --sound
 live live_overload --seconds 110 --model bi_crrn_ed_attn --stride 1
 live live_slow_engine --seconds 110 --model bi_crrn_ed_attn --image-size 280 158

@@ -72,21 +72,20 @@ def command(arguments: list[str]) -> int:
         metavar=("WIDTH", "HEIGHT"),
         help="let the model's weights work on images of so many pixels: a slower engine",
     )
+    parser.add_argument(
+        "--sound", action="store_true", help="a weld without a defect: the recorder only waits"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="measure_live_") as folder:
-        result = measure(
-            options.seconds, options.model, options.image_size, options.stride, Path(folder)
-        )
+        result = measure(options, Path(folder))
     if options.json is not None:
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     tell(result)
     return 0
 
 
-def measure(
-    duration: float, model: str, image_size: list[int] | None, stride: int, folder: Path
-) -> dict:
+def measure(options: argparse.Namespace, folder: Path) -> dict:
     """Runs the system for so many seconds of frames; returns plain values."""
     if missing := [name for name in ("pulseaudio", "pactl", "parec") if not shutil.which(name)]:
         raise InspectionError(
@@ -97,9 +96,9 @@ def measure(
     try:
         ear = sound.listen()
         os.environ.update(sound.environment)  # the launched nodes' too
-        if image_size is not None:
-            model = str(resized(model, image_size, folder))
-        return _measure(duration, launch_arguments(model, stride, folder), folder, ear)
+        if options.image_size is not None:
+            options.model = str(resized(options.model, options.image_size, folder))
+        return _measure(options.seconds, launch_arguments(options, folder), folder, ear)
     finally:
         sound.close()
 
@@ -115,13 +114,13 @@ def resized(model: str, size: list[int], folder: Path) -> Path:
     return path
 
 
-def launch_arguments(model: str, stride: int, folder: Path) -> list[str]:
+def launch_arguments(options: argparse.Namespace, folder: Path) -> list[str]:
     """Renders the video and writes the parameters; returns what to launch with."""
-    video = render_video(folder / "clips", SEED, VIDEO_FRAMES)
+    video = render_video(folder / "clips", SEED, VIDEO_FRAMES, 0.0 if options.sound else None)
     config = Path(get_package_share_directory("weld_inspection")) / "config"
     parameters = yaml.safe_load((config / "weld_inspection.yaml").read_text())
     parameters["/**/camera_driver"]["ros__parameters"]["loop"] = True
-    parameters["/**/defect_detector"]["ros__parameters"]["stride"] = stride
+    parameters["/**/defect_detector"]["ros__parameters"]["stride"] = options.stride
     (folder / "parameters.yaml").write_text(yaml.safe_dump(parameters))
     arguments = [
         "source:=video",
@@ -129,7 +128,7 @@ def launch_arguments(model: str, stride: int, folder: Path) -> list[str]:
         f"params_file:={folder / 'parameters.yaml'}",
         f"output_dir:={folder / 'bags'}",
     ]
-    return arguments + ([f"model:={model}"] if model else [])
+    return arguments + ([f"model:={options.model}"] if options.model else [])
 
 
 def _measure(duration: float, arguments: list[str], folder: Path, ear: Ear) -> dict:
