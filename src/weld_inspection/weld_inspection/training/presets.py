@@ -97,6 +97,10 @@ PUBLISHED: dict[str, dict[str, tuple[str, ...]]] = {
         "train": ("b38207ae7f212fc14fe151b44b67259907940241b2fd0ad158f09e5badade191",),
         "tune": ("07d5e8d0c35a8570eb71bc465b97e08081d47345e0a1ca87e0ff795c9962febf",),
         "validation": ("16e515bd42b538465a707f45466a909d69ebca97d17315434198523a570f95e6",),
+        # Of the photographs in results/README.md, with the licence that it gives.
+        "photos_train": ("12b43b331d615fd7b4f1da7bf1beb3b830df01676e342d8b6e9728caacdf3252",),
+        "photos_tune": ("bdb82cfcf6d7b8ff22f73b503cc5f20040802c5908551c4dee8fd9b5051bbbe5",),
+        "photos_validation": ("3118a1123cfd6bba32990da061faf5fb402563b42c12f73958aa9514e5d58d4e",),
     },
 }
 
@@ -181,13 +185,15 @@ def remarks(preset: str, part: str, summary: dict[str, Any]) -> list[str]:
 
     Args:
         preset: Name in PRESETS.
-        part: Name of the part; there is nothing to say of photographs.
+        part: Name of the part.
         summary: The contents of its `dataset.json`.
     """
     lines = []
     published = PUBLISHED.get(preset, {}).get(part)
     if published and clips_digest(summary) in published:
         lines.append("the published set")
+    elif published and part not in PRESETS[preset]:
+        lines.append("of other photographs than the published set, or of other copies of them")
     elif published:
         cause = "another processor, or another version of this package"
         if summary["opencv"] != PUBLISHED_OPENCV:
