@@ -99,7 +99,11 @@ def make_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Makes the nodes as the arguments say."""
     values = {name: LaunchConfiguration(name).perform(context) for name, *_ in ARGUMENTS}
     params_file = Path(values["params_file"]).expanduser()
+    # Of a launch file that includes this one; a name with a first slash stands by itself.
+    outer = context.launch_configurations.get("ros_namespace", "")
     namespace = values["namespace"]
+    if not namespace.startswith("/"):
+        namespace = f"{outer}/{namespace}"
     of_nodes = read_node_parameters(params_file, "camera_driver", namespace=namespace)
     camera_file = of_nodes.get("camera_driver", {})
     source = values["source"] or camera_file.get("source", "device")

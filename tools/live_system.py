@@ -245,7 +245,9 @@ class Watcher(Node):
         """
         told = self.told(node, key)
         if not told.isdigit():
-            raise InspectionError(f"{node} tells no {key!r} in /diagnostics")
+            raise InspectionError(
+                f"{node} tells no {key!r} in /diagnostics: see what it has logged"
+            )
         return int(told)
 
     def told(self, node: str, key: str) -> str:

@@ -154,6 +154,8 @@ def _measure(duration: float, arguments: list[str], folder: Path, ear: Ear) -> d
         end = time.monotonic() + CLOSING
         while time.monotonic() < end:
             rclpy.spin_once(watcher, timeout_sec=0.1)
+        if not watcher.reports or watcher.info is None:
+            raise InspectionError(f"no report came: {system.log.read_text()[-2000:]}")
         counts = {
             "published": watcher.counted("camera_driver", "frames published"),
             "received": watcher.counted("defect_detector", "frames received"),
@@ -168,8 +170,6 @@ def _measure(duration: float, arguments: list[str], folder: Path, ear: Ear) -> d
         failed = watcher.counted("defect_detector", "windows failed")
         watcher.wait_for_bag()
         bags = len(finished_bags(folder / "bags"))
-    if not watcher.reports or watcher.info is None:
-        raise InspectionError(f"no report came: {system.log.read_text()[-2000:]}")
     tones, masked, silent = tone_delays(watcher, ear)
     processor = {
         name: round(100 * (last.processor - samples[0][name].processor) / (times[-1] - times[0]), 1)

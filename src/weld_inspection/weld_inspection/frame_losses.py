@@ -8,13 +8,15 @@ from weld_inspection.stamps import NANOSECONDS
 
 # A step of the stamps that is longer than this is a clock that was set or a source that paused:
 # how many frames a camera would have taken in it says nothing about frames lost on the way.
-CLOCK_JUMP_NS = 10 * NANOSECONDS
+LONGEST_PAUSE_NS = 10 * NANOSECONDS
 # Intervals remembered for the usual period, and how many it takes to know one.
 PERIOD_SAMPLES = 31
 PERIOD_SAMPLES_NEEDED = 3
 # A longer interval than so many usual ones is a gap. One lost frame leaves two; a stamp made by a
 # busy computer may be late as well.
 GAP_PERIODS = 2.4
+# The same in seconds, before the usual interval is known.
+FIRST_GAP = 1.0
 # Frames in a row that must all be late before a frame is taken for lost: a stamp made by a busy
 # computer is late now and then, and the next is not.
 LATE_FRAMES = 3
@@ -27,6 +29,7 @@ class FrameLosses:
         lost: Frames that never came until `count` was called last, estimated from the usual
             interval of the stamps.
         period_ns: Usual interval of the stamps in nanoseconds, None while it is not known.
+        gap_ns: A longer interval in nanoseconds is a gap.
     """
 
     def __init__(self) -> None:
@@ -44,6 +47,12 @@ class FrameLosses:
         intervals = tuple(self._intervals)  # another thread may ask while this one clears them
         return median(intervals) if len(intervals) >= PERIOD_SAMPLES_NEEDED else None
 
+    @property
+    def gap_ns(self) -> float:
+        """See the class."""
+        period = self.period_ns
+        return FIRST_GAP * NANOSECONDS if period is None else GAP_PERIODS * period
+
     def follow(self, interval_ns: int) -> None:
         """Takes the time from a frame to the next one on the same clock."""
         self._intervals.append(interval_ns)
@@ -54,6 +63,10 @@ class FrameLosses:
         self._newest.append((self._number, stamp_ns))
         if not self._reference and len(self._newest) == LATE_FRAMES:
             self._reference = list(self._newest)
+
+    def add_late(self) -> None:
+        """Takes a frame that came after its successors: it is not lost, and tells nothing else."""
+        self._number += 1
 
     def pause(self) -> None:
         """Notes a gap in the stamps: those before it say nothing of how late the next ones are."""

@@ -342,7 +342,7 @@ def test_another_set_than_the_published_one_is_warned_of(tiny, monkeypatch, caps
     (told,) = remarks("tiny", "tune", summary)
     assert told == f"{warning} OpenCV 4.0.0 instead of {presets.PUBLISHED_OPENCV}"
     (told,) = remarks("small", "photos_tune", summary)
-    assert told.startswith("of other photographs than the published set")
+    assert told.startswith("not the published set: other photographs")
 
 
 def test_the_digest_is_of_the_clips_alone(tiny):

@@ -216,13 +216,28 @@ def test_one_frame_out_of_order_is_recorded_as_it_came():
 def test_frames_that_never_come_are_counted():
     made = recorder()
     assert made.counts.frames_lost == 0
-    gone = {57, *range(120, 131), 200}  # one, half a second, and one before the stamps go back
+    gone = {57, *range(120, 131), 296}  # one, half a second, and one before the stamps go back
+    came = [k for k in range(300) if k not in gone]
+    came[70], came[71] = came[71], came[70]  # out of order
+    came.insert(200, came[200])  # a repeat
     for again in range(2):
-        for arrival, k in enumerate(k for k in range(300) if k not in gone):
+        for arrival, k in enumerate(came):
             late = 20 * MS if k % 40 == 7 else 0  # stamped by a busy computer
             received = START + (again * 300 + arrival) * PERIOD
             made.receive(RecordedMessage("image", START + k * PERIOD + late, received, b""))
+    made.receive(RecordedMessage("image", START, START + 600 * PERIOD, b""))  # back once more
+    for k in range(1, 10):
+        made.receive(RecordedMessage("image", START + k * PERIOD, START + (600 + k) * PERIOD, b""))
     assert made.counts.frames_lost == 2 * len(gone)
+
+
+def test_a_source_that_pauses_loses_nothing():
+    made = recorder()
+    for k in range(200):
+        pause = 11 * SECOND if k >= 100 else 0
+        stamp = START + k * PERIOD + pause
+        made.receive(RecordedMessage("image", stamp, stamp + MS, b""))
+    assert made.counts.frames_lost == 0
 
 
 def test_a_start_by_hand_between_a_defect_and_its_report_keeps_the_defects_pre_roll():

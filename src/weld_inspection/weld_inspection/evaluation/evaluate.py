@@ -46,7 +46,7 @@ class Evaluation:
         window: The same over windows, eq. (9) on the masks found against eq. (9) on the true ones.
         threshold: Probability above which a pixel was taken for a defect.
         windows: Windows inspected.
-        minutes: Time that the clips show.
+        minutes: Time that the clips show whose events are judged.
         planted: Defects that lie in view somewhere in their clip; 0 where clips know none.
         found: Those at which an event has a region.
         false_events: Events at no planted defect, in clips that know their defects.
@@ -119,10 +119,10 @@ class Tally:
                     self._kinds.add_mask(of_frame, found)
             first += length
         self._windows += len(results)
-        self._minutes += metadata.frame_count / metadata.frame_rate / 60
         # Of a sound weld all events are false; where defects are labelled but not listed, nothing
         # is known of them.
         if metadata.positions and (metadata.defects or not any(mask.any() for mask in truth)):
+            self._minutes += metadata.frame_count / metadata.frame_rate / 60
             planted, score = score_clip(clip, results)
             self._planted += len(planted)
             self._found += len(score.found)

@@ -207,14 +207,15 @@ def _reported_sets(data: Path) -> list[ReportedSet]:
     """The sets to report on; raises where one is missing, which hours later would be too late."""
     sets = []
     for (title, *names), training in zip(REPORTED_FOLDERS, TRAINING_FOLDERS, strict=True):
-        if not (data / training).is_dir():
-            continue
         clips, aside = (data / name for name in names)
+        there = [folder for folder in (data / training, clips, aside) if folder.is_dir()]
+        if not there:
+            continue
         for folder in (clips, aside):
-            if not folder.is_dir():
+            if folder not in there:
                 raise InspectionError(
-                    f"there is no folder {folder}, which belongs to {data / training}: make the "
-                    "set again with the `make_dataset preset` that made that one"
+                    f"there is no folder {folder}, which belongs to {there[0]}: make the set "
+                    "again with the `make_dataset preset` that made that one"
                 )
         sets.append(ReportedSet(title, clips, aside))
     return sets
@@ -232,7 +233,7 @@ def _check_imbalances(runs: Sequence[Run]) -> None:
         [
             WindowDataset(
                 Path(folder),
-                window=size.window,
+                window=most.window or size.window,
                 width=size.width,
                 height=size.height,
                 augment=False,

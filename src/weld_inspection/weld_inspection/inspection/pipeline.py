@@ -79,11 +79,11 @@ class InspectionPipeline(Generic[Message]):
         """Ends the threads; waits for the window in work."""
         self._images.close()
         if waiting := self._windows.close():
-            self._statistics.windows_dropped += waiting
             self._on_trouble(Trouble.DROPPED, f"windows dropped as the inspection ends: {waiting}")
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
+        self._statistics.windows_dropped += waiting
 
     def submit(self, message: Message) -> None:
         """Hands an image over; never waits."""
@@ -114,10 +114,11 @@ class InspectionPipeline(Generic[Message]):
                 continue
             if window is None:
                 self._windows.stir()
-            elif self._windows.put(window) not in (None, window):  # itself, at the end
+            elif (dropped := self._windows.put(window)) is not None:
                 self._statistics.windows_dropped += 1
-                sentence = "inference falls behind: the oldest window was dropped"
-                self._on_trouble(Trouble.DROPPED, sentence)
+                if dropped is not window:  # which it is where the inspection ends
+                    sentence = "inference falls behind: the oldest window was dropped"
+                    self._on_trouble(Trouble.DROPPED, sentence)
 
     def _infer(self) -> None:
         """Second thread: windows to results."""

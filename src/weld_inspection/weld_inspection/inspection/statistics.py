@@ -21,7 +21,7 @@ class InspectionStatistics:
         frames_refused: Images that could not be read.
         frames_inspected: Frames that got a mask.
         windows_inspected: Windows with a result.
-        windows_dropped: Windows thrown away because inference fell behind.
+        windows_dropped: Windows thrown away because inference fell behind, or ended.
         windows_failed: Windows for which inference failed, or whose result could not be handed on.
         last_refusal: Why the last refused image was refused.
         last_failure: What failed with the last failed window, and why; empty again after one that

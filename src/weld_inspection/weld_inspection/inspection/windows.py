@@ -9,11 +9,8 @@ from typing import Any
 import numpy as np
 
 from weld_inspection.errors import InspectionError
-from weld_inspection.frame_losses import CLOCK_JUMP_NS, GAP_PERIODS, FrameLosses
+from weld_inspection.frame_losses import LONGEST_PAUSE_NS, FrameLosses
 from weld_inspection.stamps import NANOSECONDS
-
-# A longer interval in seconds is a gap while the usual one is not known.
-FIRST_GAP = 1.0
 
 
 class Restart(Enum):
@@ -185,7 +182,7 @@ class FrameWindows:
         if interval < 0:
             self._restart(Restart.STAMP_BACK, f"a frame's stamp went back by {-seconds:.3f} s")
             return
-        if interval > CLOCK_JUMP_NS:
+        if interval > LONGEST_PAUSE_NS:
             self._restart(Restart.CLOCK_JUMP, f"the frames' stamps jumped by {seconds:.3f} s")
             return
         if interval > self._longest_interval():
@@ -198,10 +195,7 @@ class FrameWindows:
 
     def _longest_interval(self) -> float:
         """Longest interval inside a window in nanoseconds."""
-        if self._given_gap_ns:
-            return self._given_gap_ns
-        period = self.period_ns
-        return FIRST_GAP * NANOSECONDS if period is None else GAP_PERIODS * period
+        return self._given_gap_ns or self._losses.gap_ns
 
     def _restart(self, cause: Restart, sentence: str) -> None:
         """Discards what is collected and begins a new window."""

@@ -142,9 +142,6 @@ def read_parameters(path: Path, namespace: str = "/weld") -> OfflineParameters:
             f"{path} has no parameters for the detector: they stand under /**/{DETECTOR}, as in "
             "config/weld_inspection.yaml"
         )
-    dotted = sorted(name for found in sections.values() for name in found if "." in name)
-    if dotted:
-        raise InspectionError(f"{path}: write {dotted[0]} as nested names, not with a dot")
     given: dict[str, Any] = {}
     for name in OfflineParameters.__dataclass_fields__:
         found = sections.get(CAMERA if name in CAMERA_PARAMETERS else DETECTOR, {})

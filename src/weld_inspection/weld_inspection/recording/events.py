@@ -10,8 +10,7 @@ ring until it is known.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from weld_inspection.frame_losses import CLOCK_JUMP_NS as LONGEST_PAUSE_NS
-from weld_inspection.frame_losses import GAP_PERIODS, FrameLosses
+from weld_inspection.frame_losses import LONGEST_PAUSE_NS, FrameLosses
 from weld_inspection.recording.bag_plan import (
     Action,
     BagContext,
@@ -301,16 +300,18 @@ class EventRecorder:
     def _count_losses(self, stamp_ns: int) -> None:
         """Tells by a frame's stamp how many before it never came."""
         losses = self._losses
-        if self._arrived is not None:
-            interval = stamp_ns - self._arrived.stamp_ns
-            if interval == 0:
-                return  # a repeat
-            if 0 < interval <= LONGEST_PAUSE_NS:
-                if losses.period_ns is not None and interval > GAP_PERIODS * losses.period_ns:
-                    losses.pause()
-                losses.follow(interval)
-            else:
-                losses.begin_anew()
+        interval = None if self._newest_ns is None else stamp_ns - self._newest_ns
+        if interval == 0:
+            return  # a repeat
+        if interval is not None and interval < 0:
+            losses.add_late()
+            return
+        if interval is None or interval > LONGEST_PAUSE_NS:
+            losses.begin_anew()
+        else:
+            if interval > losses.gap_ns:
+                losses.pause()
+            losses.follow(interval)
         losses.add(stamp_ns)
         self._counted_frames += 1
         if self._counted_frames % FRAMES_BETWEEN_COUNTS == 0:

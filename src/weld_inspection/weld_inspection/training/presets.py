@@ -193,7 +193,10 @@ def remarks(preset: str, part: str, summary: dict[str, Any]) -> list[str]:
     if published and clips_digest(summary) in published:
         lines.append("the published set")
     elif published and part not in PRESETS[preset]:
-        lines.append("of other photographs than the published set, or of other copies of them")
+        lines.append(
+            "not the published set: other photographs or copies of them, another --licence, "
+            "processor or version of OpenCV"
+        )
     elif published:
         cause = "another processor, or another version of this package"
         if summary["opencv"] != PUBLISHED_OPENCV:
