@@ -103,7 +103,7 @@ def _make_preset(options: argparse.Namespace) -> int:
 
 def _plan_simulated(options: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
     from weld_inspection.simulation.defects import check_classes
-    from weld_inspection.training.clip_plans import SimulatedPlan
+    from weld_inspection.training.clip_plans import SimulatedPlan, draw_speed
 
     check_classes(options.classes)
     classes = tuple(options.classes)
@@ -111,7 +111,13 @@ def _plan_simulated(options: argparse.Namespace) -> tuple[list[Any], dict[str, A
     density = options.defects_per_metre
     plans = [
         SimulatedPlan(
-            f"{options.rig}_{seed:06d}", seed, options.rig, options.frames, density, classes
+            f"{options.rig}_{seed:06d}",
+            seed,
+            options.rig,
+            options.frames,
+            density,
+            classes,
+            None if options.speed is None else draw_speed(seed, *options.speed),
         )
         for seed in seeds
     ]
@@ -120,6 +126,8 @@ def _plan_simulated(options: argparse.Namespace) -> tuple[list[Any], dict[str, A
         request["defects_per_metre"] = density
     if classes:
         request["classes"] = list(classes)
+    if options.speed is not None:
+        request["speed"] = options.speed
     return plans, request
 
 
@@ -179,8 +187,15 @@ def _parser() -> argparse.ArgumentParser:
         "--defects-per-metre", type=_density, help="planted defects, 0 to 100 (the rig's)"
     )
     simulated.add_argument(
-        "--classes", nargs="+", default=[], metavar="CODE",
+        "--classes",
+        nargs="+",
+        default=[],
+        metavar="CODE",
         help="the only classes of defect to plant, by their codes in ISO 6520-1 (all)",
+    )
+    simulated.add_argument(
+        "--speed", nargs=2, type=float, metavar=("LEAST", "MOST"),
+        help="m/s along the seam; each clip has its own in between (the rig's)",
     )  # fmt: skip
     photos = kinds.add_parser("photos", help="clips of a camera that travels over photographs")
     photos.add_argument(

@@ -1,6 +1,7 @@
 """The simulated weld: a camera on a rig that travels along a rendered seam."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +18,8 @@ WIDTH = 1280
 HEIGHT = 720
 # Half a view's width, and some: the first defect comes into view, the last one leaves it.
 _APPROACH = 0.030
+# Faster than any weld is made; a frame at 20 Hz then shows the next view.
+FASTEST = 1.0  # m/s
 
 
 class SimulatedWeld:
@@ -46,6 +49,7 @@ class SimulatedWeld:
         frame_rate: float = 20.0,
         defects_per_metre: float | None = None,
         classes: Collection[str] = (),
+        speed: float | None = None,
     ) -> None:
         """Draws a seam's appearance and plants its defects; frames are rendered on demand.
 
@@ -56,6 +60,7 @@ class SimulatedWeld:
             frame_rate: Frames per second, > 0.
             defects_per_metre: Density of planted defects; None for the rig's own, 0 for none.
             classes: Codes in ISO 6520-1 of the only classes to plant; none for all.
+            speed: Mean speed along the seam in m/s, at most FASTEST; None for the rig's own.
 
         Raises:
             InspectionError: An argument is unknown or out of its range.
@@ -71,9 +76,14 @@ class SimulatedWeld:
             raise InspectionError(
                 f"defects_per_metre must be between 0 and 100, not {defects_per_metre}"
             )
+        if speed is not None and not 0 < speed <= FASTEST:
+            raise InspectionError(
+                f"the speed of a simulated weld must be above 0 and at most {FASTEST} m/s, not "
+                f"{speed}"
+            )
         check_classes(classes)
         self.seed = seed
-        self.rig = RIGS[rig]
+        self.rig = RIGS[rig] if speed is None else replace(RIGS[rig], speed=speed)
         self.duration = duration
         self.frame_rate = frame_rate
         self.frame_count = max(round(duration * frame_rate), 1)

@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from weld_inspection.simulation.weld import SimulatedWeld
+import numpy as np
+
+from weld_inspection.errors import InspectionError
+from weld_inspection.simulation.weld import FASTEST, SimulatedWeld
 from weld_inspection.training.clips import ClipDefect, ClipWriter
 from weld_inspection.training.photo_camera import PhotoCamera
 from weld_inspection.training.photographs import Photograph
@@ -46,6 +49,25 @@ class ClipPlan(Protocol):
         """Renders the clip into a folder, calling `advance` after each frame."""
 
 
+def draw_speed(seed: int, least: float, most: float) -> float:
+    """Draws a simulated clip's mean speed in m/s, between two.
+
+    Args:
+        seed: Of the clip, from which it follows.
+        least: Slowest, > 0.
+        most: Fastest, at most `simulation.weld.FASTEST`.
+
+    Raises:
+        InspectionError: The bounds are out of theirs, or the wrong way round.
+    """
+    if not 0 < least <= most <= FASTEST:
+        raise InspectionError(
+            f"speeds from {least} to {most} m/s: give the slowest first, above 0, and none above "
+            f"{FASTEST}"
+        )
+    return round(float(np.random.default_rng([seed, 61]).uniform(least, most)), 4)
+
+
 @dataclass(frozen=True, slots=True)
 class SimulatedPlan:
     """A clip of the simulated weld.
@@ -57,6 +79,7 @@ class SimulatedPlan:
         frame_count: Number of frames.
         defects_per_metre: Density of planted defects; None for the rig's own.
         classes: Codes in ISO 6520-1 of the only classes to plant; none for all.
+        speed: Mean speed along the seam, m/s; None for the rig's own.
     """
 
     name: str
@@ -65,6 +88,7 @@ class SimulatedPlan:
     frame_count: int
     defects_per_metre: float | None = None
     classes: tuple[str, ...] = ()
+    speed: float | None = None
 
     @property
     def source(self) -> dict[str, Any]:
@@ -74,6 +98,8 @@ class SimulatedPlan:
             source["defects_per_metre"] = self.defects_per_metre
         if self.classes:
             source["classes"] = list(self.classes)
+        if self.speed is not None:
+            source["speed"] = self.speed
         return source
 
     def make(self, folder: Path, store: ClipStore, advance: Callable[[], None]) -> None:
@@ -85,6 +111,7 @@ class SimulatedPlan:
             frame_rate=FRAME_RATE,
             defects_per_metre=self.defects_per_metre,
             classes=self.classes,
+            speed=self.speed,
         )
         with ClipWriter(
             folder,
