@@ -138,6 +138,22 @@ def test_one_long_video(tmp_path, photographs):
     assert len({segment["seed"] for segment in segments}) == 11
 
 
+def test_each_simulated_clip_travels_at_a_speed_of_its_own(tmp_path):
+    arguments = ("simulated", "--clips", 3, "--frames", 3, "--speed", 0.012, 0.045)
+    summary = make(tmp_path / "a", *arguments)
+    assert summary["speed"] == [0.012, 0.045]
+    speeds = []
+    for clip in open_clips(tmp_path / "a"):
+        speeds.append(clip.metadata.source["speed"])
+        first, *_, last = clip.metadata.positions
+        assert (last - first) / 0.1 == pytest.approx(speeds[-1], rel=0.35)  # a hand's is unsteady
+    assert len(set(speeds)) == 3 and 0.012 <= min(speeds) <= max(speeds) <= 0.045
+    for least, most in ((0.0, 0.02), (0.03, 0.02), (0.01, 1.1)):
+        with pytest.raises(InspectionError, match=f"speeds from {least} to {most} m/s: give the"):
+            make(tmp_path / "b", "simulated", "--speed", least, most)
+    assert not (tmp_path / "b").exists()
+
+
 def test_a_used_folder_is_refused(tmp_path, photographs):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ClipError, match="not empty"):

@@ -190,6 +190,7 @@ def test_memory_of_a_long_seam_is_bounded():
         ({"duration": float("nan")}, "duration"),
         ({"frame_rate": -20.0}, "frame_rate"),
         ({"defects_per_metre": -1.0}, "defects_per_metre"),
+        ({"speed": 0.0}, "speed .* above 0 and at most 1.0 m/s, not 0.0"),
         ({"classes": ("501", "rust")}, "class rust .* 501 undercut"),
     ],
 )
