@@ -121,10 +121,7 @@ def _score(options: argparse.Namespace) -> None:
 
 def _print(title: str, result: "Evaluation") -> None:
     """Prints what a model scores on a folder."""
-    print(
-        f"{title}: {result.windows} windows, {result.minutes:.1f} min, "
-        f"threshold {result.threshold:g}"
-    )
+    print(f"{title}: {result.windows} windows, threshold {result.threshold:g}")
     for name, values in (("pixels", result.pixel), ("windows", result.window)):
         print(f"  {name:8s}", "  ".join(f"{key} {value:.4f}" for key, value in values.items()))
     if result.planted or result.false_events:
