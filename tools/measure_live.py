@@ -124,7 +124,7 @@ def launch_arguments(options: argparse.Namespace, folder: Path) -> list[str]:
     parameters = yaml.safe_load((config / "weld_inspection.yaml").read_text())
     parameters["/**/camera_driver"]["ros__parameters"]["loop"] = True
     parameters["/**/defect_detector"]["ros__parameters"]["stride"] = options.stride
-    if options.sound:  # nor does a false alarm
+    if options.sound:  # a false alarm would be recorded
         parameters["/**/defect_detector"]["ros__parameters"]["pixel_threshold"] = MOST_PIXELS
     (folder / "parameters.yaml").write_text(yaml.safe_dump(parameters))
     arguments = [

@@ -74,8 +74,7 @@ class FrameLosses:
 
     def begin_anew(self) -> None:
         """Counts, and forgets: of what is lost until another clock or camera, nothing tells."""
-        if self._newest:
-            self.count()
+        self.count()
         self._newest.clear()
         self._intervals.clear()
         self._reference = []

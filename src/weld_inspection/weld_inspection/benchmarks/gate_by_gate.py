@@ -91,7 +91,7 @@ def written_out(network: Network) -> Network:
     """Returns a copy of a network, of the same weights, whose CSTM layers are GateByGate.
 
     Raises:
-        InspectionError: It has none, and would be its own peer.
+        InspectionError: It has no CSTM layer, and would be its own peer.
     """
     if not any(type(module) is CSTM for module in network.modules()):
         raise InspectionError(

@@ -187,12 +187,9 @@ def _parser() -> argparse.ArgumentParser:
         "--defects-per-metre", type=_density, help="planted defects, 0 to 100 (the rig's)"
     )
     simulated.add_argument(
-        "--classes",
-        nargs="+",
-        default=[],
-        metavar="CODE",
+        "--classes", nargs="+", default=[], metavar="CODE",
         help="the only classes of defect to plant, by their codes in ISO 6520-1 (all)",
-    )
+    )  # fmt: skip
     simulated.add_argument(
         "--speed", nargs=2, type=float, metavar=("LEAST", "MOST"),
         help="m/s along the seam; each clip has its own in between (the rig's)",

@@ -236,7 +236,6 @@ def _check_imbalances(runs: Sequence[Run]) -> None:
                 window=most.window or size.window,
                 width=size.width,
                 height=size.height,
-                augment=False,
             )
             for folder in most.data
         ],

@@ -32,7 +32,7 @@ from weld_inspection.recording.window_grid import WindowGrid
 # a frame out of order; a report this far ahead of the frames is of another clock, too.
 CLOCK_JUMP_NS = NANOSECONDS
 
-# A step of the lost frames' count; each is a look at the newest three frames.
+# Lost frames are counted once in so many that came, so that late ones are told from lost ones.
 FRAMES_BETWEEN_COUNTS = 10
 
 DEFECT = "defect"
