@@ -191,15 +191,16 @@ def test_auto_takes_int8_only_where_it_was_exported_and_agrees(tmp_path, monkeyp
     path = save(tmp_path / "model.safetensors", "bi_crrn_e")
     monkeypatch.setattr(engine_module, "TorchBackend", slow(engine_module.TorchBackend))
     info = InferenceEngine(path, "cpu", "auto", "auto").info
-    assert info.precision != "int8" and "; int8 was not exported for" in info.reason
+    assert info.precision != "int8" and f"; {info.shortfall}" in info.reason
+    assert info.shortfall.startswith("int8 was not exported for")
     exported(path, "int8")
     assert 0.0 <= agreement(path) <= 1.0
     monkeypatch.setattr(engine_module, "INT8_AGREEMENT", 1.01)
     info = InferenceEngine(path, "cpu", "auto", "auto").info
     assert info.precision != "int8" and "% of defect pixels only" in info.reason
     monkeypatch.setattr(engine_module, "INT8_AGREEMENT", 0.0)
-    reason = InferenceEngine(path, "cpu", "auto", "auto").info.reason
-    assert re.search(r"openvino int8 \d+ ms", reason)
+    info = InferenceEngine(path, "cpu", "auto", "auto").info
+    assert re.search(r"openvino int8 \d+ ms", info.reason) and info.shortfall == ""
     monkeypatch.setattr(engine_module, "CLEARLY_FASTER", 1e9)  # whatever comes last
     info = InferenceEngine(path, "cpu", "auto", "auto").info
     assert (info.backend, info.precision) == ("openvino", "int8")
@@ -231,6 +232,15 @@ def test_a_fault_of_the_converter_is_told_and_auto_does_without(tmp_path, monkey
     info = InferenceEngine(path, "cpu", "fp32", "auto").info
     assert info.backend == "torch" and "no kernel for this" in info.reason
     assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_a_fault_at_the_first_window_is_told_and_auto_does_without(model, monkeypatch):
+    def fail(*given):
+        raise RuntimeError("not enough memory\nat line 7")
+
+    monkeypatch.setattr(openvino_backend.OpenVinoBackend, "look", fail)
+    info = InferenceEngine(model, "cpu", "fp32", "auto").info
+    assert info.backend == "torch" and info.shortfall == "OpenVINO fails in fp32: not enough memory"
 
 
 def slow(backend):

@@ -66,23 +66,50 @@ def test_labels_of_near_regions_do_not_cover_each_other():
     assert plate[2] - state > 0.9 * (plate[0] + plate[1] - 2 * state)
 
 
+def result_of(*tags, without_image=None):
+    frames = tuple(
+        InspectedFrame(
+            tag * 10_000_000,
+            mask_of(),
+            (),
+            math.nan,
+            math.nan,
+            tag,
+            GRAY if tag != without_image else None,
+        )
+        for tag in tags
+    )
+    return WindowResult(frames, 0, 1, False, 0, (), 1000, 0.0, (), 0, 0.0, None, 1280, 720)
+
+
 def test_player_shows_every_frame_in_order():
-    shown, done = [], threading.Event()
+    told, shown, done = [], [], threading.Event()
 
     def show(picture, frame):
         shown.append(frame.tag)
         if len(shown) == 3:
             done.set()
 
-    frames = tuple(
-        InspectedFrame(
-            k * 10_000_000, mask_of(), (), math.nan, math.nan, k, GRAY if k != 1 else None
-        )
-        for k in range(4)
-    )
-    result = WindowResult(frames, 0, 1, False, 0, (), 1000, 0.0, (), 0, 0.0, None, 1280, 720)
-    player = OverlayPlayer(show)
-    player.put(result)
+    player = OverlayPlayer(show, on_trouble=told.append)
+    player.put(result_of(0, 1, 2, 3, without_image=1))
     assert done.wait(30)
     player.stop()
-    assert shown == [0, 2, 3]
+    assert shown == [0, 2, 3] and told == []
+
+
+def test_a_window_that_cannot_be_shown_costs_no_later_one():
+    told, shown, done = [], [], threading.Event()
+
+    def show(picture, frame):
+        if frame.tag == 0:
+            raise ValueError("no such encoding")
+        shown.append(frame.tag)
+        if frame.tag == 3:
+            done.set()
+
+    player = OverlayPlayer(show, on_trouble=told.append)
+    for tags in ((0, 1), (2, 3)):
+        player.put(result_of(*tags))
+    assert done.wait(30)
+    player.stop()
+    assert shown == [2, 3] and told == ["overlay failed: ValueError: no such encoding"]

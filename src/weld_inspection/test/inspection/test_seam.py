@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from weld_inspection.errors import InspectionError
-from weld_inspection.inspection.seam import MAX_STATES, CarriagePositions, SeamGeometry
+from weld_inspection.inspection.seam import CarriagePositions, SeamGeometry
 
 S = 1_000_000_000
 
@@ -57,14 +57,15 @@ def test_position_that_is_not_a_number_is_left_out():
     assert carriage.position(1 + S // 2) == pytest.approx(0.5)
 
 
-def test_buffer_is_bounded():
+@pytest.mark.parametrize("rate", [20, 1000])
+def test_states_are_kept_for_a_while_however_many_they_are(rate):
     carriage = CarriagePositions()
-    for k in range(3 * MAX_STATES):
-        carriage.add(k * S // 50, k * 1e-3)
-    assert len(carriage._stamps) <= MAX_STATES
-    assert carriage.position((3 * MAX_STATES - 1) * S // 50) == pytest.approx(
-        (3 * MAX_STATES - 1) * 1e-3
-    )
+    for k in range(60 * rate + 1):
+        carriage.add(k * S // rate, k / rate)
+    assert len(carriage._stamps) <= 51 * rate
+    assert carriage.position(60 * S) == pytest.approx(60.0)
+    assert carriage.position(21 * S) == pytest.approx(21.0)  # of a frame that has waited long
+    assert math.isnan(carriage.position(5 * S))
 
 
 @pytest.mark.parametrize(("direction", "expected"), [(1, 0.31 + 0.024), (-1, 0.31 - 0.024)])

@@ -32,6 +32,8 @@ class EngineInfo:
         architecture: Name in the networks' registry.
         backend: Library that computes.
         reason: Why this backend.
+        shortfall: What "auto" could not take and why, so that this may be slower than need be;
+            empty where it had its choice.
         device: "cpu" or "cuda".
         precision: "fp32", "bf16" or "int8".
         width: Width of a frame in pixels.
@@ -44,6 +46,7 @@ class EngineInfo:
     architecture: str
     backend: str
     reason: str
+    shortfall: str
     device: str
     precision: str
     width: int
@@ -112,7 +115,7 @@ class InferenceEngine:
         device = choose_device(device)
         loaded = load_model(Path(model))
         config = loaded.config
-        self._backend, precision, reason = _choose_backend(
+        self._backend, precision, reason, shortfall = _choose_backend(
             backend, Path(model), loaded, device, precision
         )
         self.info = EngineInfo(
@@ -120,6 +123,7 @@ class InferenceEngine:
             config.architecture,
             self._backend.name,
             reason,
+            shortfall,
             device,
             precision,
             config.width,
@@ -207,8 +211,8 @@ class InferenceEngine:
 
 def _choose_backend(
     name: str, path: Path, loaded: Model, device: str, precision: str
-) -> tuple[Backend, str, str]:
-    """Returns a backend that has run a window, its precision, and why it is this one."""
+) -> tuple[Backend, str, str, str]:
+    """Returns a backend that has run a window, its precision, why it is this one, what is amiss."""
     if name not in BACKENDS:
         raise InspectionError(f"there is no backend {name!r}: give one of {', '.join(BACKENDS)}")
     usual = choose_precision(precision, device)
@@ -224,18 +228,16 @@ def _choose_backend(
         backend = _make(name, path, loaded, device, usual)
         # The first window allocates and compiles kernels: not at the cost of the first weld.
         _inspect(backend, window)
-        return backend, usual, reason
+        return backend, usual, reason, ""
     reference = _make("torch", path, loaded, device, usual)
     candidates = [(reference, usual)]
-    notes = []
+    shortfall = ""
     try:
-        candidates.append((_make("openvino", path, loaded, device, usual), usual))
-        if precision == "auto" and (note := _int8_note(path)):
-            notes.append(note)
-        elif precision == "auto":
-            candidates.append((_make("openvino", path, loaded, device, "int8"), "int8"))
+        candidates.append((_make_openvino(path, loaded, usual, window), usual))
+        if precision == "auto" and not (shortfall := _int8_note(path)):
+            candidates.append((_make_openvino(path, loaded, "int8", window), "int8"))
     except InspectionError as error:
-        notes.append(str(error))
+        shortfall = str(error)
     seconds = _time([backend for backend, _ in candidates], window)
     # Where two take about as long it shall be the same one at every start: a replay then gives the
     # same bits.
@@ -248,7 +250,22 @@ def _choose_backend(
         for (backend, precision), time in zip(candidates, seconds, strict=True)
     ]
     told.insert(0, f"{told.pop(best)} a window")
-    return *candidates[best], ", ".join(told) + "".join(f"; {note}" for note in notes)
+    return *candidates[best], "; ".join(filter(None, (", ".join(told), shortfall))), shortfall
+
+
+def _make_openvino(path: Path, loaded: Model, precision: str, window: np.ndarray) -> Backend:
+    """Returns the backend, which has run a window.
+
+    Raises:
+        InspectionError: It cannot be made, or fails at its first window.
+    """
+    backend = _make("openvino", path, loaded, "cpu", precision)
+    try:
+        _inspect(backend, window)
+    except RuntimeError as error:  # what OpenVINO raises, whatever went wrong in it
+        reason = str(error).strip().partition("\n")[0]
+        raise InspectionError(f"OpenVINO fails in {precision}: {reason}") from error
+    return backend
 
 
 def _inspect(backend: Backend, window: np.ndarray) -> None:
@@ -279,7 +296,10 @@ def _int8_note(path: Path) -> str:
 
     found = agreement(path)
     if found is None:
-        return "int8 was not exported for these weights, libraries and processor"
+        return (
+            "int8 was not exported for these weights, libraries and processor "
+            "(ros2 run weld_inspection export)"
+        )
     if found < INT8_AGREEMENT:
         return f"int8 agrees with fp32 in {100 * found:.1f} % of defect pixels only"
     return ""

@@ -23,16 +23,24 @@ class OverlayPlayer:
     """
 
     def __init__(
-        self, show: Callable[[np.ndarray, InspectedFrame], None], *, caption: str = ""
+        self,
+        show: Callable[[np.ndarray, InspectedFrame], None],
+        *,
+        on_trouble: Callable[[str], None],
+        caption: str = "",
     ) -> None:
         """Starts the thread.
 
         Args:
             show: Takes each drawn image (H, W, 3) uint8 BGR and its frame.
+            on_trouble: Told why the rest of a window is not shown.
             caption: Text in a corner of every image.
         """
         self._show = show
+        self._on_trouble = on_trouble
         self._caption = caption
+        self._due = 0.0  # monotonic moment of the next picture
+        self._before_ns: int | None = None  # stamp of the one shown last
         self._results: BoundedQueue[WindowResult] = BoundedQueue(2)
         self._thread = threading.Thread(target=self._play, name="overlay", daemon=True)
         self._thread.start()
@@ -47,25 +55,28 @@ class OverlayPlayer:
         self._thread.join()
 
     def _play(self) -> None:
-        due = 0.0
-        before_ns = None
         while (result := self._results.get()) is not None:
-            for frame in result.frames:
-                if frame.image is None:
-                    continue
-                picture = draw_overlay(
-                    frame.image,
-                    frame.mask,
-                    frame.regions,
-                    defective=result.defective,
-                    seam_position=frame.seam_position,
-                    caption=self._caption,
-                )
-                if before_ns is not None:
-                    due += min(MAX_WAIT, max(0.0, (frame.stamp_ns - before_ns) / NANOSECONDS))
-                before_ns = frame.stamp_ns
-                now = time.monotonic()
-                # Behind by more than a wait: begin anew from here instead of hurrying.
-                due = now if due < now - MAX_WAIT else due
-                time.sleep(max(0.0, due - now))
-                self._show(picture, frame)
+            try:
+                for frame in result.frames:
+                    if frame.image is not None:
+                        self._play_frame(frame, defective=result.defective)
+            except Exception as error:  # costs this window's pictures, not all later ones
+                self._on_trouble(f"overlay failed: {type(error).__name__}: {error}")
+
+    def _play_frame(self, frame: InspectedFrame, *, defective: bool) -> None:
+        picture = draw_overlay(
+            frame.image,
+            frame.mask,
+            frame.regions,
+            defective=defective,
+            seam_position=frame.seam_position,
+            caption=self._caption,
+        )
+        if self._before_ns is not None:
+            self._due += min(MAX_WAIT, max(0.0, (frame.stamp_ns - self._before_ns) / NANOSECONDS))
+        self._before_ns = frame.stamp_ns
+        now = time.monotonic()
+        # Behind by more than a wait: begin anew from here instead of hurrying.
+        self._due = now if self._due < now - MAX_WAIT else self._due
+        time.sleep(max(0.0, self._due - now))
+        self._show(picture, frame)

@@ -19,12 +19,13 @@ MAX_IMAGES_WAITING = 20
 
 
 class Trouble(Enum):
-    """What can go wrong with an image or a window."""
+    """What can go wrong with an image, a window or its overlay."""
 
     OVERRUN = "image not read in time"
     REFUSED = "image refused"
     DROPPED = "window dropped"
     FAILED = "window failed"
+    OVERLAY = "overlay failed"
 
 
 class InspectionPipeline(Generic[Message]):

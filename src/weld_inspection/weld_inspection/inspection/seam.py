@@ -10,8 +10,8 @@ import numpy as np
 from weld_inspection.errors import InspectionError
 from weld_inspection.stamps import NANOSECONDS
 
-# States kept: 40 s of a carriage that reports at 50 Hz, far longer than a frame waits.
-MAX_STATES = 2000
+# How long states are kept after the newest, however many: far longer than a frame waits.
+KEPT_NS = 40 * NANOSECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +104,10 @@ class CarriagePositions:
                 self._states.clear()
             self._stamps.append(stamp_ns)
             self._states.append((position, speed, weld_id))
-            if len(self._stamps) > MAX_STATES:
-                del self._stamps[: MAX_STATES // 4]
-                del self._states[: MAX_STATES // 4]
+            if stamp_ns - self._stamps[0] > KEPT_NS * 5 // 4:  # many at once, not one each time
+                old = bisect_right(self._stamps, stamp_ns - KEPT_NS)
+                del self._stamps[:old]
+                del self._states[:old]
 
     def position(self, stamp_ns: int) -> float:
         """Returns the position in metres at a moment, NaN where no state near it was heard."""

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -112,6 +113,8 @@ class DefectDetector(InspectionNode):
             )
             self.get_logger().info(why)
         self.get_logger().info(f"backend {self._engine.info.reason}")
+        if shortfall := self._engine.info.shortfall:
+            self.get_logger().warning(f"inspection may be slower than need be: {shortfall}")
 
     def start(self) -> None:
         """Starts the inspection."""
@@ -132,7 +135,11 @@ class DefectDetector(InspectionNode):
             geometry=SeamGeometry(seam.metres_per_pixel, seam.camera_offset, seam.direction),
             carriage=self._carriage,
         )
-        self._player = OverlayPlayer(self._show_overlay, caption=self._engine.info.model_id)
+        self._player = OverlayPlayer(
+            self._show_overlay,
+            on_trouble=partial(self._tell, Trouble.OVERLAY),
+            caption=self._engine.info.model_id,
+        )
         self._pipeline = InspectionPipeline(
             self._inspector,
             unpack=to_camera_image,
@@ -285,6 +292,7 @@ class DefectDetector(InspectionNode):
         counts, windows = self._statistics, self._inspector.windows
         status.add("model", self._engine.info.model_id)
         status.add("backend", self._engine.info.reason)
+        status.add("backend's shortfall", self._engine.info.shortfall)
         status.add("frames received", str(counts.frames_received))
         status.add("frames not read in time", str(counts.frames_overrun))
         status.add("frames refused", str(counts.frames_refused))
