@@ -144,7 +144,7 @@ def test_own_models_are_reported_without_a_study(finished, clips, tmp_path, caps
     assert all(row["threshold"] == "0.500" for row in rows(out / "table_events_validation.csv"))
     readme = (out / "README.md").read_text()
     assert "Training of U-Net, bi-CRRN-E: data train, epochs 1" in readme
-    assert "seeds 0, 1." in readme and "openvino" in readme
+    assert "seeds 0, 1." in readme and re.search("- Network: torch in (bf16|fp32) on cpu.", readme)
     (out / "scores/unet_1-validation.json").unlink()
     assert evaluate([str(item) for item in arguments]) == 0
     told = capsys.readouterr().out  # the others are there
@@ -168,6 +168,12 @@ def test_what_cannot_be_reported_is_told_before_it_is_scored(finished, clips, tm
     save_model(short, build_network(NetworkConfig("unet", channels=4, window=4)))
     with pytest.raises(InspectionError, match="one shape, not .*: 10 frames of.*: 4 frames of"):
         report(models=(mine, short))
+    with pytest.raises(InspectionError, match="model.safetensors-.* was trained on .*train, which"):
+        report(data="train")
+    with pytest.raises(InspectionError, match="was trained on .*train, which"):
+        report("--held-aside", clips / "train")
+    with pytest.raises(InspectionError, match="was trained on .*train, which"):
+        evaluate(["--model", str(mine), "--data", str(clips / "train"), "--tune"])
     with pytest.raises(InspectionError, match="no threshold is tuned on what is reported"):
         report("--held-aside", clips / "validation")
     some = tmp_path / "some"
@@ -187,6 +193,17 @@ def test_what_cannot_be_reported_is_told_before_it_is_scored(finished, clips, tm
     with pytest.raises(InspectionError, match="as long as a window of 2000 frames"):
         report(models=(long,))
     assert not list((out / "scores").iterdir())
+
+
+def test_a_report_that_cannot_be_written_keeps_its_scores(finished, clips, tmp_path):
+    _, _, runs = finished
+    out = tmp_path / "out"
+    arguments = ["--model", runs / "unet_0" / "model.safetensors", "--data", clips / "validation"]
+    arguments = [str(item) for item in (*arguments, "--out", out)]
+    (out / "table_2_validation.csv").mkdir(parents=True)  # which no file can be written over
+    with pytest.raises(InspectionError, match="cannot write the report into .*the scores are kept"):
+        evaluate(arguments)
+    assert [file.name for file in (out / "scores").iterdir()] == ["unet_0-validation.json"]
 
 
 def test_models_that_have_no_mean_are_a_row_each(finished, clips, tmp_path):
@@ -244,6 +261,15 @@ def test_a_run_of_other_numbers_is_not_taken_for_one_of_these(finished, numbers,
     other.write_text(yaml.safe_dump(values))
     changed = [str(other) if item == str(numbers) else item for item in arguments]
     with pytest.raises(InspectionError, match="begun with another epochs"):
+        study(changed)
+
+
+def test_numbers_that_the_study_gives_itself_are_refused(finished, numbers, tmp_path):
+    arguments, _, _ = finished
+    other = tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump(yaml.safe_load(numbers.read_text()) | {"imbalance": 3}))
+    changed = [str(other) if item == str(numbers) else item for item in arguments]
+    with pytest.raises(InspectionError, match="gives each training its imbalance: leave that out"):
         study(changed)
 
 

@@ -119,7 +119,13 @@ def test_a_resumed_training_ends_where_one_without_a_break_does(clips, tmp_path)
     whole = load_model(fit(config(clips, tmp_path / "whole", epochs=4, precision="fp32")))
     fit(config(clips, tmp_path / "parts", epochs=2, precision="fp32"))
     longer = config(clips, tmp_path / "parts", epochs=4, precision="fp32")
+    spent = metrics(tmp_path / "parts")[-1]["seconds"]
+    state = torch.load(tmp_path / "parts/last.ckpt", weights_only=True)
+    (kept,) = [state["callbacks"][key] for key in state["callbacks"] if "EpochReport" in key]
+    kept["seconds"] += 1000.0  # as if the first part had taken longer
+    torch.save(state, tmp_path / "parts/last.ckpt")
     parts = load_model(fit(longer, resume=True))
+    assert parts.training["seconds"] >= spent + 1000
     assert parts.training["epochs"] == whole.training["epochs"] == 4
     assert parts.training["steps"] == whole.training["steps"]
     assert [row["epoch"] for row in metrics(tmp_path / "parts")] == [1, 2, 3, 4]

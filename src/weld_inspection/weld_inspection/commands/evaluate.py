@@ -145,9 +145,14 @@ def _tune(options: argparse.Namespace) -> None:
 
     from weld_inspection.evaluation.evaluate import evaluate
     from weld_inspection.evaluation.threshold import THRESHOLDS, best_threshold, store_threshold
+    from weld_inspection.evaluation.unseen import check_unseen
     from weld_inspection.inspection.engine import InferenceEngine
+    from weld_inspection.networks.weights import load_model
 
     (model,) = options.model
+    loaded = load_model(model)
+    for folder in options.data:
+        check_unseen(loaded, folder)
     engine = InferenceEngine(model, options.device, options.precision, options.backend)
     progress = partial(tqdm, unit="clip", leave=False, disable=None)
     scores = evaluate(engine, options.data, THRESHOLDS, progress=progress)

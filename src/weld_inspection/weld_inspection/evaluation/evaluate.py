@@ -167,13 +167,18 @@ def evaluate(
         The scores with each threshold.
 
     Raises:
-        InspectionError: The clips cannot be used, none is as long as a window, or a threshold is no
-            probability.
+        InspectionError: The clips cannot be used, one is shorter than a window, or a threshold is
+            no probability.
     """
     settings = [DecisionSettings(t) for t in thresholds or (engine.info.threshold,)]
     tallies = [Tally(setting) for setting in settings]
     clips = [clip for folder in folders for clip in open_clips(folder)]
-    inspected = 0
+    for clip in clips:
+        if clip.metadata.frame_count < engine.info.window:
+            raise InspectionError(
+                f"{clip.folder} has {clip.metadata.frame_count} frames, not as long as a window of "
+                f"{engine.info.window} frames: leave it out"
+            )
     for clip in progress(clips):
         remembering = RememberingEngine(engine)
         truth = [
@@ -183,14 +188,8 @@ def evaluate(
         for setting, tally in zip(settings, tallies, strict=True):
             remembering.rewind()
             tally.add(clip, truth, patches, inspect_clip(remembering, clip, setting))
-        inspected += len(remembering.answers)
         if curves is not None:
             curves.add(truth, remembering.answers)
-    if not inspected:
-        raise InspectionError(
-            f"no clip of {', '.join(map(str, folders))} is as long as a window of "
-            f"{engine.info.window} frames"
-        )
     return [tally.result() for tally in tallies]
 
 

@@ -23,7 +23,7 @@ from weld_inspection.evaluation.variants import (
     describe_all,
     trainings,
 )
-from weld_inspection.inspection.engine import InferenceEngine, choose_device
+from weld_inspection.inspection.engine import InferenceEngine, choose_device, choose_precision
 from weld_inspection.networks.weights import load_model
 from weld_inspection.provenance import provenance
 
@@ -87,7 +87,10 @@ def write_report(
     names = [shown.clips.name for shown in sets]
     if len(set(names)) < len(names):
         raise InspectionError(f"two sets have the same name: {', '.join(sorted(names))}")
-    engine = {"device": choose_device(device), "precision": precision, "backend": backend}
+    device = choose_device(device)
+    if backend != "auto":  # which measures
+        precision = choose_precision(precision, device)
+    engine = {"device": device, "precision": precision, "backend": backend}
     scores: dict[str, list[Score]] = {}
     for shown, score in _score(out, described, sets, engine, progress, tell):
         scores.setdefault(shown.title, []).append(score)
@@ -100,16 +103,20 @@ def write_report(
         (variant.name, seed): (variant.title, engines[path]) for variant, seed, path in described
     }
     parts = [_head(scores)]
-    for shown, window in zip(sets, windows, strict=True):
-        for score in scores[shown.title]:
-            score["milliseconds"] = milliseconds[score["variant"]]
-        parts.append(_write_set(out, shown, scores[shown.title], titled, window))
     readme = out / "README.md"
-    readme.write_text("\n".join(parts), encoding="utf-8")
-    (out / TIMINGS).write_text(
-        json.dumps({"milliseconds": milliseconds, "made_with": provenance()}, indent=1) + "\n",
-        encoding="utf-8",
-    )
+    times = {"milliseconds": milliseconds, "made_with": provenance()}
+    try:
+        for shown, window in zip(sets, windows, strict=True):
+            for score in scores[shown.title]:
+                score["milliseconds"] = milliseconds[score["variant"]]
+            parts.append(_write_set(out, shown, scores[shown.title], titled, window))
+        readme.write_text("\n".join(parts), encoding="utf-8")
+        (out / TIMINGS).write_text(json.dumps(times, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InspectionError(
+            f"cannot write the report into {out}: {error.strerror}; the scores are kept there, the "
+            "same command goes on with them"
+        ) from error
     return readme
 
 
@@ -233,6 +240,9 @@ def _head(scores: dict[str, list[Score]]) -> str:
     every = [score for of_set in scores.values() for score in of_set]
     made = [score["made_with"] for score in every]
     commits = sorted({item["commit"] for item in made})
+    engines = sorted(
+        {"{backend} in {precision} on {device}".format(**score["engine"]) for score in every}
+    )
     machines = sorted({_machine(item["machine"]) for item in made})
     versions = sorted(
         {f"{name} {number}" for item in made for name, number in item["versions"].items()}
@@ -246,6 +256,7 @@ def _head(scores: dict[str, list[Score]]) -> str:
         "",
         f"- Commit {', '.join(commits)}; {', '.join(versions)}.",
         f"- Machine: {'; '.join(machines)}.",
+        f"- Network: {', '.join(engines)}.",
     ]
     lines += [f"- {line}" for line in _training_lines(every)]
     return "\n".join([*lines, ""])

@@ -14,6 +14,7 @@ from weld_inspection.errors import InspectionError
 from weld_inspection.evaluation.curves import DECISION_THRESHOLD, Curves
 from weld_inspection.evaluation.evaluate import evaluate
 from weld_inspection.evaluation.figures import typical_window
+from weld_inspection.evaluation.unseen import check_unseen
 from weld_inspection.evaluation.variants import Described
 from weld_inspection.inspection.engine import InferenceEngine
 from weld_inspection.inspection.torch_backend import normalise
@@ -25,7 +26,7 @@ from weld_inspection.training.data_set import clip_digests, set_digest
 from weld_inspection.whole_files import write_whole
 
 # One more whenever inspection, or what is measured, makes other scores of the same model and clips.
-SCORING = 1
+SCORING = 2
 Progress = Callable[[list[Clip]], Iterable[Clip]]
 
 
@@ -63,11 +64,13 @@ def score_model(
 
     Returns:
         Plain values: `variant`, `network`, `seed`, `set`, `pixel_curve`, `window_curve`,
-        `evaluations` (at the paper's threshold, then at the tuned one), `parameters`,
-        `operations` (of a window), `made_with`, and what the file belongs to.
+        `evaluations` (at the paper's threshold, then at the tuned one), `own` (at the threshold
+        in the model's file, which the detector takes), `parameters`, `operations` (of a window),
+        `engine`, `made_with`, and what the file belongs to.
 
     Raises:
-        InspectionError: The model or the clips cannot be used, or the folder cannot be written.
+        InspectionError: The model or the clips cannot be used, it was trained on them, or the
+            folder cannot be written.
     """
     variant, seed, path = described
     model = load_model(path)
@@ -84,7 +87,10 @@ def score_model(
             )
         thresholds.append(threshold)
     curves = Curves()
-    evaluations = evaluate(engine, [shown.clips], thresholds, curves=curves, progress=progress)
+    thresholds.append(model.threshold)
+    *evaluations, own = evaluate(
+        engine, [shown.clips], thresholds, curves=curves, progress=progress
+    )
     frames, _ = typical_window(shown.clips, engine.info)
     scores = {
         "belongs_to": belongs_to,
@@ -97,10 +103,12 @@ def score_model(
         "set": shown.title,
         "training": model.training,
         "evaluations": [evaluation.to_dict() for evaluation in evaluations],
+        "own": own.to_dict(),
         "pixel_curve": curves.pixels().to_dict(),
         "window_curve": curves.windows().to_dict(),
         "parameters": sum(p.numel() for p in model.network.parameters()),
         "operations": count_operations(model.network, frames),
+        "engine": {name: getattr(engine.info, name) for name in ("backend", "device", "precision")},
         "made_with": provenance(),
     }
     _write(file, scores)
@@ -136,7 +144,9 @@ def count_operations(network: SegmentationNetwork, frames: np.ndarray) -> int:
 
 
 def _belonging(model: Model, shown: ReportedSet, engine_options: Mapping[str, str]) -> dict:
-    """What scores are of, for their file."""
+    """What scores are of, for their file; raises where they would tell nothing."""
+    for folder in filter(None, (shown.clips, shown.held_aside)):
+        check_unseen(model, folder)
     belongs_to = {
         "model_id": model.model_id,
         "clips": set_digest(shown.clips),

@@ -33,6 +33,8 @@ REPORTED_FOLDERS = (
 )
 TIMED_WINDOWS = 2
 # What may differ between a run and its continuation; of data, the place alone.
+# What the study itself says of each training.
+GIVEN = ("network", "imbalance", "out", "seed")
 FREE = ("out", "data", "validation", "device", "precision", "workers")
 
 
@@ -101,8 +103,14 @@ def plan_runs(
         numbers: Of every training; network, data, folder and seed are filled in.
 
     Raises:
-        InspectionError: The preset's folder lacks its training clips.
+        InspectionError: The preset's folder lacks its training clips, or the numbers say what is
+            filled in.
     """
+    values = numbers.to_dict()
+    if wrong := [name for name in GIVEN if values[name] != DEFAULTS[name]]:
+        raise InspectionError(
+            f"a study gives each training its {', '.join(wrong)}: leave that out of --config"
+        )
     sets = [data / name for name in TRAINING_FOLDERS if (data / name).is_dir()]
     if not sets or sets[0].name != TRAINING_FOLDERS[0]:
         raise InspectionError(

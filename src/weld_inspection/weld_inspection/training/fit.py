@@ -289,6 +289,14 @@ class EpochReport(Callback):
         self.made_with = made_with
         self.began = time.monotonic()
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
+        return {"seconds": time.monotonic() - self.began}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on counting the time from what a checkpoint kept."""
+        self.began = time.monotonic() - state_dict["seconds"]
+
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule
     ) -> None:

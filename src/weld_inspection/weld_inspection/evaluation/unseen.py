@@ -1,0 +1,30 @@
+"""Whether a model has seen clips in its training."""
+
+from pathlib import Path
+
+from weld_inspection.errors import InspectionError
+from weld_inspection.evaluation.variants import trainings
+from weld_inspection.networks.weights import Model
+from weld_inspection.training.data_set import set_digest
+
+
+def check_unseen(model: Model, folder: Path) -> None:
+    """Makes sure that a model was not trained on a set of clips, as far as its file tells.
+
+    Args:
+        model: The model; files of earlier versions do not tell what they were trained on.
+        folder: The set, as a whole: of single clips of it nothing is known.
+
+    Raises:
+        InspectionError: It was.
+    """
+    seen = {
+        entry.split()[-1]
+        for training in trainings(model.training)
+        for entry in training.get("data", ())
+    }
+    if set_digest(folder) in seen:
+        raise InspectionError(
+            f"{model.model_id} was trained on {folder}, which tells nothing of what it can do: "
+            "give clips that were held aside"
+        )
