@@ -149,6 +149,10 @@ def _measure(duration: float, arguments: list[str], folder: Path, ear: Ear) -> d
             if watcher.stamps and (not times or now - times[-1] >= 1.0):
                 times.append(now)
                 samples.append(used_by_nodes(system.process.pid))
+                if missing := [name for name in NODES if name not in samples[-1]]:
+                    raise InspectionError(
+                        f"{', '.join(missing)} ended: {system.log.read_text()[-2000:]}"
+                    )
                 writing.append(watcher.recording is not None and watcher.recording.recording)
             for _ in watcher.newly_finished():
                 watcher.acknowledge_alarm()

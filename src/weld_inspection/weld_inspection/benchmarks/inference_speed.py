@@ -130,6 +130,7 @@ def measure_engines(model: Path, *, windows: int = 50, device: str = "auto") -> 
 def measure_growth(network: str, *, windows: int = 5) -> dict[str, Any]:
     """Times how a window's cost grows with T, stride, channels, image size and detectors.
 
+    The cases take turns, a window each, so that they meet the same machine.
     With fresh weights, on a processor by OpenVINO, in bf16 or fp32 as the machine prefers;
     detectors beside each other, on a processor, in int8 where the network has it, as they run live.
     A stride's cost is that of the frames between two windows, so of less than a window.
@@ -141,16 +142,22 @@ def measure_growth(network: str, *, windows: int = 5) -> dict[str, Any]:
     Returns:
         Plain values: milliseconds by case, and by the number of detectors beside each other.
     """
-    milliseconds = {}
     device = choose_device("auto")
     backend = "openvino" if device == "cpu" else "torch"
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.safetensors"
+        cases = {}
         for name, (options, stride) in CASES.items():
-            _save_fresh(path, network, options)
-            milliseconds[name] = 1000 * median(_time_windows(path, backend, stride, windows))
+            path = _fresh_model(Path(folder), network, options)
+            cases[name] = _window_times(InferenceEngine(path, backend=backend), stride)
+        for case in cases.values():
+            next(case)
+        seconds = [[next(case) for case in cases.values()] for _ in range(windows)]
+        milliseconds = {
+            name: 1000 * median(times)
+            for name, times in zip(cases, zip(*seconds, strict=True), strict=True)
+        }
         options, _ = next(iter(CASES.values()))
-        _save_fresh(path, network, options)
+        path = _fresh_model(Path(folder), network, options)
         precision = _live_precision(path, device)
         detectors = {
             count: 1000 * _time_detectors(path, backend, precision, count, windows)
@@ -169,10 +176,14 @@ def measure_growth(network: str, *, windows: int = 5) -> dict[str, Any]:
     }
 
 
-def _save_fresh(path: Path, network: str, options: dict[str, int]) -> None:
-    """Writes a model with fresh weights, the same each time: the strides share an export."""
-    torch.manual_seed(SEED)
-    save_model(path, build_network(NetworkConfig(network, **options)))
+def _fresh_model(folder: Path, network: str, options: dict[str, int]) -> Path:
+    """Writes a model with fresh weights, one for the same options: the strides share an export."""
+    named = "_".join(f"{name}_{value}" for name, value in options.items())
+    path = folder / f"model_{named}.safetensors"
+    if not path.is_file():
+        torch.manual_seed(SEED)
+        save_model(path, build_network(NetworkConfig(network, **options)))
+    return path
 
 
 class _Peer(WindowsAtOnce):
@@ -210,28 +221,27 @@ def _live_precision(path: Path, device: str) -> str:
     return "int8"
 
 
-def _time_windows(
-    path: Path,
-    backend: str,
-    stride: int,
-    windows: int,
-    precision: str = "auto",
-    begin: Callable[[], None] = lambda: None,
-) -> list[float]:
-    """Seconds that windows of a model take, resize and decision included."""
-    engine = InferenceEngine(path, precision=precision, backend=backend)
+def _window_times(engine: InferenceEngine, stride: int = 0) -> Iterator[float]:
+    """Gives the seconds of window after window, resize and decision included."""
     collector = FrameWindows(engine.info.window, stride=stride or None)
     inspector = Inspector(engine, windows=collector)
     frame = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
-    stamp_ns, seconds = 0, []
-    begin()
-    while len(seconds) <= windows:
+    stamp_ns = 0
+    while True:
         began = time.perf_counter()
         while not inspector.add(frame, stamp_ns):
             stamp_ns += PERIOD_NS
         stamp_ns += PERIOD_NS
-        seconds.append(time.perf_counter() - began)
-    return seconds[1:]
+        yield time.perf_counter() - began
+
+
+def _time_detector(
+    path: Path, backend: str, precision: str, windows: int, begin: Callable[[], object]
+) -> list[float]:
+    """Seconds of each window of a detector that starts to work when `begin` returns."""
+    times = _window_times(InferenceEngine(path, precision=precision, backend=backend))
+    begin()
+    return list(islice(times, 1 + windows))[1:]
 
 
 def _time_detectors(path: Path, backend: str, precision: str, count: int, windows: int) -> float:
@@ -241,7 +251,7 @@ def _time_detectors(path: Path, backend: str, precision: str, count: int, window
         barrier = manager.Barrier(count)
         begin = partial(barrier.wait, PATIENCE_S)
         detectors = [
-            pool.submit(_time_windows, path, backend, 0, windows, precision, begin)
+            pool.submit(_time_detector, path, backend, precision, windows, begin)
             for _ in range(count)
         ]
         ended, _ = wait(detectors, return_when=FIRST_EXCEPTION)
