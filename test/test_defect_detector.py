@@ -17,11 +17,12 @@ from ros_graph import Graph
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from weld_inspection.inspection.decision import DecisionSettings
 from weld_inspection.inspection.engine import InferenceEngine
 from weld_inspection.inspection.inspector import Inspector
 from weld_inspection.inspection.seam import CarriagePositions, SeamGeometry
 from weld_inspection.networks.config import NetworkConfig
-from weld_inspection.networks.registry import build_network
+from weld_inspection.networks.registry import NETWORKS, build_network
 from weld_inspection.networks.weights import save_model
 from weld_inspection.nodes import qos
 from weld_interfaces.msg import CarriageState, DefectReport, DetectorInfo
@@ -62,6 +63,17 @@ def save_bright_model(path: Path) -> None:
     values["spatial_decoder.second.bias"][:] = torch.tensor([9.0, -9.0])
     network.load_state_dict(values)
     save_model(path, network)
+
+
+def save_divided_model(path: Path, name: str) -> InferenceEngine:
+    """Writes a model with fresh weights that marks half of the pixels; returns its engine."""
+    torch.manual_seed(3)
+    network = build_network(NetworkConfig(name, channels=4, window=4, width=80, height=45))
+    save_model(path, network)
+    window = np.stack([cv2.resize(picture(k), (80, 45)) for k in range(4)])
+    middle = float(np.median(InferenceEngine(path, "cpu", "fp32").infer(window)))
+    save_model(path, network, threshold=middle)
+    return InferenceEngine(path, "cpu", "fp32")
 
 
 @pytest.fixture(scope="module")
@@ -424,6 +436,39 @@ def test_slow_network_drops_whole_windows_oldest_first(graph, tmp_path):
     assert bench.reports[-2].window_end == stamp(17)
     graph.wait_for(lambda: len(bench.masks) == 2 * inspected)
     assert bench.was_told("inference falls behind")
+
+
+def test_every_network_runs_live(graph, tmp_path):
+    """One node, which is configured with a model of each network in turn."""
+    bench = None
+    for name in NETWORKS:
+        path = tmp_path / f"{name}.safetensors"
+        engine = save_divided_model(path, name)
+        inspector = Inspector(engine, settings=DecisionSettings(engine.info.threshold))
+        frames = [(picture(k), START + k * PERIOD) for k in range(4)]
+        (expected,) = [result for frame in frames for result in inspector.add(*frame)]
+        wanted = np.stack([frame.mask for frame in expected.frames])
+        if bench is None:
+            listened = {"start.report_subscribers": 1, "start.mask_subscribers": 1}
+            bench = Bench(graph, "each", {"model": str(path)} | listened)
+        else:
+            bench.deactivate()
+            assert graph.change_state(bench.name, Transition.TRANSITION_CLEANUP)
+            assert bench.set_parameter("model", str(path)).successful
+            assert graph.change_state(bench.name, Transition.TRANSITION_CONFIGURE)
+            assert graph.change_state(bench.name, Transition.TRANSITION_ACTIVATE)
+        bench.wait_until_active()
+        assert bench.infos[-1].architecture == name
+        bench.masks.clear()
+        bench.reports.clear()
+        bench.show(range(4))
+        bench.wait_for(masks=4, reports=1)
+        found = np.stack([np.frombuffer(mask.data, np.uint8) for mask in bench.masks])
+        found = found.reshape(wanted.shape)
+        assert 0.1 < wanted.mean() / 255 < 0.9, name
+        assert (found == wanted).mean() > 0.999, name
+        assert bench.reports[0].model_id == engine.info.model_id
+        assert sum(bench.reports[0].frame_defect_pixels) == np.count_nonzero(found)
 
 
 def test_backend_that_is_chosen_is_told_with_the_reason(graph, tmp_path):

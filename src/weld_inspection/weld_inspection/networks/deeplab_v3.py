@@ -1,4 +1,7 @@
-"""DeepLabv3 (Chen et al., 2017) in a size that trains on small frames."""
+"""DeepLabv3 (Chen et al., 2017) in a size that trains on small frames.
+
+MONAI has none, and torchvision, which has, does not import beside PyPI's CPU build of torch.
+"""
 
 import torch
 from torch import Tensor, nn
