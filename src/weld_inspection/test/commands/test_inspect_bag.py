@@ -19,12 +19,15 @@ from weld_inspection.camera.sources import open_recording
 from weld_inspection.commands.inspect_bag import command
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.engine import InferenceEngine
+from weld_inspection.inspection.model_choice import find_model
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
-from weld_inspection.networks.weights import save_model
+from weld_inspection.networks.weights import model_id_of, save_model
 from weld_inspection.nodes.defect_messages import to_image, to_time
 from weld_inspection.nodes.offline_inspection import inspect_recording, read_parameters
-from weld_interfaces.msg import CarriageState
+from weld_inspection.nodes.recorded_model import INFO_TYPE
+from weld_inspection.nodes.shipped_models import shipped_models
+from weld_interfaces.msg import CarriageState, DetectorInfo
 
 FRAMES, RATE = 25, 10.0
 
@@ -198,6 +201,28 @@ def bag(tmp_path):
                 writer.write(topic, stamp_ns, serialize_message(frame))
             writer.write(states, stamp_ns, serialize_message(state))
     return tmp_path / "bag"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_bag_is_inspected_with_the_model_that_it_names(tmp_path, capsys, known):
+    shipped = find_model("bi_crrn_e", shipped_models())  # not the one that is taken by itself
+    told = model_id_of(shipped) if known else "mine.safetensors-0123456789ab"
+    store = get_typestore(Stores.ROS2_JAZZY)
+    store.register(get_types_from_msg("std_msgs/Header header", INFO_TYPE))
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        images = writer.add_connection("/image_raw", "sensor_msgs/msg/Image", typestore=store)
+        infos = writer.add_connection("/detector_info", INFO_TYPE, typestore=store)
+        writer.write(infos, 0, serialize_message(DetectorInfo(model_id=told)))
+        for k in range(10):
+            header = Header(stamp=to_time(k * 50_000_000))
+            frame = to_image(np.full((90, 160, 3), 90, np.uint8), "bgr8", header)
+            writer.write(images, k * 50_000_000, serialize_message(frame))
+    arguments = [str(tmp_path / "bag"), "--out", str(tmp_path / "out"), "--backend", "torch"]
+    assert command(arguments) == 0
+    printed = capsys.readouterr()
+    (info,) = read(tmp_path / "out")["/weld/detector_info"]
+    assert (info.model_id == told) == known
+    assert (f"live with {told}, which is none of the shipped" in printed.err) != known
 
 
 def test_the_topic_of_a_bag(bag, inspect, tmp_path):

@@ -33,7 +33,9 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("recording", type=Path, help="a bag, a video or a folder of images")
     parser.add_argument("--out", type=Path, required=True, help="folder of the new bag")
     parser.add_argument("--params-file", type=Path, help="parameters of the nodes, as for a launch")
-    parser.add_argument("--model", help="file or name of a shipped model (the preferred one)")
+    parser.add_argument(
+        "--model", help="file or name of a shipped model (a bag's own, or else the best)"
+    )
     parser.add_argument("--backend", help="torch, openvino or auto (auto)")
     parser.add_argument("--precision", help="auto, fp32, bf16 or int8 (auto)")
     parser.add_argument("--device", help="auto, cpu or cuda (auto)")
@@ -56,6 +58,7 @@ def command(arguments: list[str]) -> int:
         inspect_recording,
         read_parameters,
     )
+    from weld_inspection.nodes.recorded_model import find_recorded_model
     from weld_inspection.nodes.shipped_models import shipped_models
 
     if options.out.exists():
@@ -71,8 +74,17 @@ def command(arguments: list[str]) -> int:
     carriage, faults = None, []
     if kind == "bag":
         carriage = RecordedCarriage(options.recording, on_damage=faults.append)
+    model = None
+    if not parameters.model and kind == "bag":
+        live_id, model = find_recorded_model(options.recording, shipped_models())
+        if live_id and model is None:
+            print(
+                f"{parser.prog}: warning: the bag was inspected live with {live_id}, which is none "
+                "of the shipped models: give its file as --model for the same masks",
+                file=sys.stderr,
+            )
     engine = InferenceEngine(
-        find_model(parameters.model or PREFERRED[0], shipped_models()),
+        model or find_model(parameters.model or PREFERRED[0], shipped_models()),
         parameters.device,
         parameters.precision,
         parameters.backend,

@@ -114,7 +114,7 @@ def load_model(path: Path) -> Model:
         raise ModelError(
             f"the weights in {path} do not fit its architecture {config.architecture}: {reason}"
         ) from error
-    return Model(network.eval(), config, f"{path.name}-{file_hash(path)}", training, threshold)
+    return Model(network.eval(), config, model_id_of(path), training, threshold)
 
 
 def _read_threshold(metadata: dict[str, str]) -> float:
@@ -127,6 +127,11 @@ def _read_threshold(metadata: dict[str, str]) -> float:
     if not 0 < threshold < 1:
         raise InspectionError(f"threshold {text!r} is not between 0 and 1")
     return threshold
+
+
+def model_id_of(path: Path) -> str:
+    """Returns what a model file is called in messages: its name and `file_hash`."""
+    return f"{path.name}-{file_hash(path)}"
 
 
 def file_hash(path: Path) -> str:

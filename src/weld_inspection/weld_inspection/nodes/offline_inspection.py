@@ -163,9 +163,9 @@ def inspect_recording(
     """Inspects a recording and writes masks and reports as the detector would publish them.
 
     Recorded stamps are kept; a recording without any gets 0, 1 / rate, 2 / rate ... seconds. What
-    lies in the bag differs from a live run in nothing but times: messages bear the stamps of their
-    frames, and a report's latency is 0. As in a live run, a window that fails is left out, and
-    what came before damage is kept.
+    lies in the bag differs from a live run of the same engine in nothing but times: messages bear
+    the stamps of their frames, and a report's latency is 0. As in a live run, a window that fails
+    is left out, and what came before damage is kept.
 
     Args:
         recording: Is read to its end, or to where it is damaged; the caller closes it.
