@@ -450,7 +450,7 @@ def test_every_network_runs_live(graph, tmp_path):
         wanted = np.stack([frame.mask for frame in expected.frames])
         if bench is None:
             listened = {"start.report_subscribers": 1, "start.mask_subscribers": 1}
-            bench = Bench(graph, "each", {"model": str(path)} | listened)
+            bench = Bench(graph, "each", {"model": str(path), "device": "cpu"} | listened)
         else:
             bench.deactivate()
             assert graph.change_state(bench.name, Transition.TRANSITION_CLEANUP)

@@ -25,7 +25,7 @@ from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.weights import model_id_of, save_model
 from weld_inspection.nodes.defect_messages import to_image, to_time
 from weld_inspection.nodes.offline_inspection import inspect_recording, read_parameters
-from weld_inspection.nodes.recorded_model import INFO_TYPE
+from weld_inspection.nodes.recorded_model import INFO_TYPE, find_recorded_model
 from weld_inspection.nodes.shipped_models import shipped_models
 from weld_interfaces.msg import CarriageState, DetectorInfo
 
@@ -203,26 +203,53 @@ def bag(tmp_path):
     return tmp_path / "bag"
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_a_bag_is_inspected_with_the_model_that_it_names(tmp_path, capsys, known):
-    shipped = find_model("bi_crrn_e", shipped_models())  # not the one that is taken by itself
-    told = model_id_of(shipped) if known else "mine.safetensors-0123456789ab"
+def write_bag(folder, *infos):
+    """Ten images on /right/image_raw, and such detector_info, which are (topic, bytes)."""
     store = get_typestore(Stores.ROS2_JAZZY)
     store.register(get_types_from_msg("std_msgs/Header header", INFO_TYPE))
-    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-        images = writer.add_connection("/image_raw", "sensor_msgs/msg/Image", typestore=store)
-        infos = writer.add_connection("/detector_info", INFO_TYPE, typestore=store)
-        writer.write(infos, 0, serialize_message(DetectorInfo(model_id=told)))
+    image = "sensor_msgs/msg/Image"
+    with Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        images = writer.add_connection("/right/image_raw", image, typestore=store)
+        for topic, data in infos:
+            writer.write(writer.add_connection(topic, INFO_TYPE, typestore=store), 0, data)
         for k in range(10):
             header = Header(stamp=to_time(k * 50_000_000))
             frame = to_image(np.full((90, 160, 3), 90, np.uint8), "bgr8", header)
             writer.write(images, k * 50_000_000, serialize_message(frame))
-    arguments = [str(tmp_path / "bag"), "--out", str(tmp_path / "out"), "--backend", "torch"]
-    assert command(arguments) == 0
-    printed = capsys.readouterr()
+    return folder
+
+
+def info_of(model_id):
+    return serialize_message(DetectorInfo(model_id=model_id))
+
+
+def test_a_bag_is_inspected_with_the_model_that_it_names(tmp_path, capsys):
+    folder = shipped_models()
+    shipped = find_model("bi_crrn_e", folder)  # not the one that is taken by itself
+    mine, known = "mine.safetensors-0123456789ab", model_id_of(shipped)
+    bag = write_bag(tmp_path / "bag", ("/cell/detector_info", info_of(known)))
+    assert command([str(bag), "--out", str(tmp_path / "out"), "--backend", "torch"]) == 0
     (info,) = read(tmp_path / "out")["/weld/detector_info"]
-    assert (info.model_id == told) == known
-    assert (f"live with {told}, which is none of the shipped" in printed.err) != known
+    assert info.model_id == known and "warning" not in capsys.readouterr().err
+    two = [("/left/detector_info", info_of(mine)), ("/right/detector_info", info_of(known))]
+    both = write_bag(tmp_path / "both", *two)
+    assert find_recorded_model(both, "/right/image_raw", folder) == (known, shipped)
+    assert find_recorded_model(both, "/left/image_raw", folder) == (mine, None)
+    assert find_recorded_model(both, "/image_raw", folder) == ("", None)
+    assert find_recorded_model(write_bag(tmp_path / "none"), "/image_raw", folder) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (info_of("mine.safetensors-0123456789ab"), "mine.safetensors-0123456789ab, which is none"),
+        (b"\x00\x01\x00\x00cut", "detector_info of bag .* cannot be read"),
+    ],
+)
+def test_a_bag_whose_model_cannot_be_had_is_inspected_with_a_warning(tmp_path, capsys, data, told):
+    bag = write_bag(tmp_path / "bag", ("/right/detector_info", data))
+    assert command([str(bag), "--out", str(tmp_path / "out"), "--backend", "torch"]) == 0
+    assert re.search(f"warning: .*{told}", capsys.readouterr().err)
 
 
 def test_the_topic_of_a_bag(bag, inspect, tmp_path):

@@ -239,8 +239,16 @@ def test_a_fault_at_the_first_window_is_told_and_auto_does_without(model, monkey
         raise RuntimeError("not enough memory\nat line 7")
 
     monkeypatch.setattr(openvino_backend.OpenVinoBackend, "look", fail)
+    told = "backend 'openvino' fails in fp32 on cpu at its first window: not enough memory"
+    with pytest.raises(InspectionError, match=f"^{told}$"):
+        InferenceEngine(model, "cpu", "fp32", "openvino")
     info = InferenceEngine(model, "cpu", "fp32", "auto").info
-    assert info.backend == "torch" and info.shortfall == "OpenVINO fails in fp32: not enough memory"
+    assert info.backend == "torch" and info.shortfall == told
+
+
+def test_a_network_without_gates_has_no_int8_to_do_without(tmp_path):
+    info = InferenceEngine(save(tmp_path / "unet.safetensors", "unet"), "cpu", "auto", "auto").info
+    assert info.shortfall == "" and "int8" not in info.reason
 
 
 def slow(backend):

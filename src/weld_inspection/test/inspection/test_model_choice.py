@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -43,14 +45,31 @@ def test_best_model_that_keeps_up_is_chosen(folder, monkeypatch):
     monkeypatch.setattr(
         model_choice, "_time", lambda engine, new, budget: times[engine.info.architecture]
     )
-    engine, why = choose_engine(folder, device="cpu", frame_rate=3.0)  # 0.6 s allowed
+    engine, why, _ = choose_engine(folder, device="cpu", frame_rate=3.0)  # 0.6 s allowed
     assert engine.info.architecture == "bi_crrn_ed_attn"
     assert why.startswith("bi_crrn_ed_attn chosen: bi_crrn_ed_attn takes 0.20 s a window on cpu")
-    engine, why = choose_engine(folder, device="cpu", frame_rate=12.0)  # 0.15 s allowed
+    engine, why, _ = choose_engine(folder, device="cpu", frame_rate=12.0)  # 0.15 s allowed
     assert engine.info.architecture == "bi_crrn_e"
     assert "0.15 s allowed; bi_crrn_e takes 0.10 s" in why
-    engine, _ = choose_engine(folder, device="cpu", frame_rate=2.5, stride=1)  # 0.24 s allowed
+    engine, *_ = choose_engine(folder, device="cpu", frame_rate=2.5, stride=1)  # 0.24 s allowed
     assert engine.info.architecture == "bi_crrn_ed_attn"
+
+
+def test_what_a_better_model_had_to_do_without_is_told(folder, monkeypatch):
+    times = {"bi_crrn_e": 0.1, "bi_crrn_ed_attn": 0.2}
+
+    class Short(InferenceEngine):
+        def __init__(self, model, *options):
+            super().__init__(model, *options)
+            if model.stem == "bi_crrn_ed_attn":
+                self.info = replace(self.info, shortfall="no int8")
+
+    monkeypatch.setattr(model_choice, "InferenceEngine", Short)
+    monkeypatch.setattr(
+        model_choice, "_time", lambda engine, new, budget: times[engine.info.architecture]
+    )
+    engine, _, shortfall = choose_engine(folder, device="cpu", frame_rate=12.0)  # 0.15 s allowed
+    assert engine.info.architecture == "bi_crrn_e" and shortfall == "bi_crrn_ed_attn: no int8"
 
 
 @pytest.mark.parametrize(
@@ -61,13 +80,13 @@ def test_fastest_model_is_chosen_where_none_keeps_up(folder, monkeypatch, slow, 
     monkeypatch.setattr(
         model_choice, "_time", lambda engine, new, budget: times[engine.info.architecture]
     )
-    engine, why = choose_engine(folder, device="cpu")
+    engine, why, _ = choose_engine(folder, device="cpu")
     assert engine.info.architecture == fast
     assert why.startswith(f"{fast} chosen: ") and "3.00 s" in why and "2.00 s" in why
 
 
 def test_real_engine_is_timed_and_inspects(folder):
-    engine, why = choose_engine(folder, device="cpu", precision="fp32", frame_rate=0.1)
+    engine, why, _ = choose_engine(folder, device="cpu", precision="fp32", frame_rate=0.1)
     assert "on cpu by torch in fp32" in why
     assert isinstance(engine, InferenceEngine)
     image = np.random.default_rng(0).integers(0, 256, (72, 128, 3), np.uint8)

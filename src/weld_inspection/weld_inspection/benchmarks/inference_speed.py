@@ -130,14 +130,15 @@ def measure_engines(model: Path, *, windows: int = 50, device: str = "auto") -> 
 def measure_growth(network: str, *, windows: int = 5) -> dict[str, Any]:
     """Times how a window's cost grows with T, stride, channels, image size and detectors.
 
-    The cases take turns, a window each, so that they meet the same machine.
+    The cases take turns, so that they meet the same machine: two windows each, the first of which,
+    which pays for what the case before has left in the caches, is not counted.
     With fresh weights, on a processor by OpenVINO, in bf16 or fp32 as the machine prefers;
     detectors beside each other, on a processor, in int8 where the network has it, as they run live.
     A stride's cost is that of the frames between two windows, so of less than a window.
 
     Args:
         network: Name in the registry.
-        windows: Windows of each, after one that is not counted.
+        windows: Windows of each that are counted.
 
     Returns:
         Plain values: milliseconds by case, and by the number of detectors beside each other.
@@ -149,9 +150,7 @@ def measure_growth(network: str, *, windows: int = 5) -> dict[str, Any]:
         for name, (options, stride) in CASES.items():
             path = _fresh_model(Path(folder), network, options)
             cases[name] = _window_times(InferenceEngine(path, backend=backend), stride)
-        for case in cases.values():
-            next(case)
-        seconds = [[next(case) for case in cases.values()] for _ in range(windows)]
+        seconds = [[list(islice(case, 2))[-1] for case in cases.values()] for _ in range(windows)]
         milliseconds = {
             name: 1000 * median(times)
             for name, times in zip(cases, zip(*seconds, strict=True), strict=True)

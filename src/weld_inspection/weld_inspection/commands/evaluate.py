@@ -105,23 +105,29 @@ def _score(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from weld_inspection.evaluation.evaluate import evaluate
+    from weld_inspection.evaluation.unseen import was_trained_on
     from weld_inspection.inspection.engine import InferenceEngine
+    from weld_inspection.networks.weights import load_model
 
     thresholds = [] if options.threshold is None else [options.threshold]
     scores: dict[str, dict] = {}
     for model in options.model:
+        loaded = load_model(model)
         engine = InferenceEngine(model, options.device, options.precision, options.backend)
         for folder in options.data:
             progress = partial(tqdm, desc=str(folder), unit="clip", leave=False, disable=None)
             (result,) = evaluate(engine, [folder], thresholds, progress=progress)
             scores.setdefault(str(model), {})[str(folder)] = result.to_dict()
-            _print(f"{model} on {folder}", result)
+            seen = ", which it was trained on" if was_trained_on(loaded, folder) else ""
+            _print(f"{model} on {folder}{seen}", result)
     _write_json(options.json, scores)
 
 
 def _print(title: str, result: "Evaluation") -> None:
     """Prints what a model scores on a folder."""
     print(f"{title}: {result.windows} windows, threshold {result.threshold:g}")
+    if result.clips_left_out:
+        print(f"  {result.clips_left_out} clips left out, shorter than a window")
     for name, values in (("pixels", result.pixel), ("windows", result.window)):
         print(f"  {name:8s}", "  ".join(f"{key} {value:.4f}" for key, value in values.items()))
     if result.planted or result.false_events:

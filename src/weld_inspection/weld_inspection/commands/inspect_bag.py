@@ -50,6 +50,7 @@ def command(arguments: list[str]) -> int:
     from tqdm import tqdm
 
     from weld_inspection.camera.recorded_carriage import RecordedCarriage
+    from weld_inspection.camera.source import CameraError
     from weld_inspection.camera.sources import open_recording
     from weld_inspection.inspection.engine import InferenceEngine
     from weld_inspection.inspection.model_choice import PREFERRED, find_model
@@ -74,15 +75,21 @@ def command(arguments: list[str]) -> int:
     carriage, faults = None, []
     if kind == "bag":
         carriage = RecordedCarriage(options.recording, on_damage=faults.append)
-    model = None
+    model, doubt = None, ""
     if not parameters.model and kind == "bag":
-        live_id, model = find_recorded_model(options.recording, shipped_models())
-        if live_id and model is None:
-            print(
-                f"{parser.prog}: warning: the bag was inspected live with {live_id}, which is none "
-                "of the shipped models: give its file as --model for the same masks",
-                file=sys.stderr,
+        try:
+            live_id, model = find_recorded_model(
+                options.recording, recording.topic, shipped_models()
             )
+            if live_id and model is None:
+                doubt = (
+                    f"the bag was inspected live with {live_id}, which is none of the shipped "
+                    "models: give its file as --model for the same masks"
+                )
+        except CameraError as error:  # the images may be readable all the same
+            doubt = f"{error}: give the model that it was inspected with live as --model"
+    if doubt:
+        print(f"{parser.prog}: warning: {doubt}", file=sys.stderr)
     engine = InferenceEngine(
         model or find_model(parameters.model or PREFERRED[0], shipped_models()),
         parameters.device,

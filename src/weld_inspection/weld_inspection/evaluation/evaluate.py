@@ -54,6 +54,7 @@ class Evaluation:
             defect to the middle one of its regions' places, in millimetres, in the median.
         kinds: For each kind of defect its `pixels` and their `recall`, and how many were `planted`
             and `found`; none where clips know no defects.
+        clips_left_out: Clips shorter than a window, which count nowhere.
     """
 
     pixel: dict[str, float]
@@ -66,6 +67,7 @@ class Evaluation:
     false_events: int
     offset_mm: float | None = None
     kinds: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    clips_left_out: int = 0
 
     def to_dict(self) -> dict:
         """Returns plain values, for JSON."""
@@ -73,7 +75,11 @@ class Evaluation:
 
 
 class Tally:
-    """Adds up what a model scores with one threshold, clip by clip."""
+    """Adds up what a model scores with one threshold, clip by clip.
+
+    Attributes:
+        clips_left_out: Clips that are not added, for the result.
+    """
 
     def __init__(self, settings: DecisionSettings) -> None:
         """Starts with nothing.
@@ -82,6 +88,7 @@ class Tally:
             settings: Thresholds that the results are made with.
         """
         self._settings = settings
+        self.clips_left_out = 0
         self._pixel, self._window = binary_metrics(""), binary_metrics("")
         self._windows = self._planted = self._found = self._false_events = 0
         self._minutes = 0.0
@@ -143,6 +150,7 @@ class Tally:
             self._false_events,
             round(1000 * median(self._offsets), 2) if self._offsets else None,
             self._kinds.result(),
+            self.clips_left_out,
         )
 
 
@@ -167,19 +175,21 @@ def evaluate(
         The scores with each threshold.
 
     Raises:
-        InspectionError: The clips cannot be used, one is shorter than a window, or a threshold is
-            no probability.
+        InspectionError: The clips cannot be used, none is as long as a window, or a threshold is no
+            probability.
     """
     settings = [DecisionSettings(t) for t in thresholds or (engine.info.threshold,)]
     tallies = [Tally(setting) for setting in settings]
     clips = [clip for folder in folders for clip in open_clips(folder)]
-    for clip in clips:
-        if clip.metadata.frame_count < engine.info.window:
-            raise InspectionError(
-                f"{clip.folder} has {clip.metadata.frame_count} frames, not as long as a window of "
-                f"{engine.info.window} frames: leave it out"
-            )
-    for clip in progress(clips):
+    long = [clip for clip in clips if clip.metadata.frame_count >= engine.info.window]
+    if not long:
+        raise InspectionError(
+            f"no clip of {', '.join(map(str, folders))} is as long as a window of "
+            f"{engine.info.window} frames"
+        )
+    for tally in tallies:
+        tally.clips_left_out = len(clips) - len(long)
+    for clip in progress(long):
         remembering = RememberingEngine(engine)
         truth = [
             resize_mask(mask, engine.info.width, engine.info.height) > 0 for mask in clip.masks()

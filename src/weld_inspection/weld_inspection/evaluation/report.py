@@ -114,8 +114,8 @@ def write_report(
         (out / TIMINGS).write_text(json.dumps(times, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise InspectionError(
-            f"cannot write the report into {out}: {error.strerror}; the scores are kept there, the "
-            "same command goes on with them"
+            f"cannot write the report: {error}; the scores are kept in {out}, the same command "
+            "goes on with them"
         ) from error
     return readme
 
@@ -208,6 +208,8 @@ def _write_set(
     """
     suffix = shown.clips.name
     lines = [f"## {shown.title}", ""]
+    if left_out := scores[0]["own"]["clips_left_out"]:
+        lines += [f"{left_out} clips left out, shorter than a window.", ""]
     for table in paper_tables(scores, list(PAPER_NETWORKS)):
         table.write_csv(out / f"{table.name}_{suffix}.csv")
         lines += [f"### {table.title}", "", table.markdown()]

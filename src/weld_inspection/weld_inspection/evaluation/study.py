@@ -32,9 +32,9 @@ REPORTED_FOLDERS = (
     ("photographs", "photos_validation", "photos_tune"),
 )
 TIMED_WINDOWS = 2
-# What may differ between a run and its continuation; of data, the place alone.
 # What the study itself says of each training.
 GIVEN = ("network", "imbalance", "out", "seed")
+# What may differ between a run and its continuation; of data, the place alone.
 FREE = ("out", "data", "validation", "device", "precision", "workers")
 
 
@@ -100,7 +100,7 @@ def plan_runs(
         folder: Of the runs.
         variants: What is compared.
         seeds: How many trainings each.
-        numbers: Of every training; network, data, folder and seed are filled in.
+        numbers: Of every training; network, imbalance, data, folder and seed are filled in.
 
     Raises:
         InspectionError: The preset's folder lacks its training clips, or the numbers say what is

@@ -203,8 +203,8 @@ def paper_tables(scores: Sequence[Score], names: Sequence[str]) -> list[Table]:
     other = [item for item in scores if item["options"] and not item["imbalance"]]
     base = {item["network"] for item in other}
     other = [item for item in usual if item["network"] in base] + other
-    events = (item["evaluations"][-1] for item in shown)
-    on_welds = any(item["planted"] or item["false_events"] for item in events)
+    judged = (each for item in shown for each in (item["evaluations"][-1], item["own"]))
+    on_welds = any(each["planted"] or each["false_events"] for each in judged)
     kinds = _kind_columns(shown)
     own = any(item["own"]["threshold"] != DECISION_THRESHOLD for item in shown)
     imbalance_title = "Table 3: pixels, by the sound pixels to a defect one in training"

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from torch import nn
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.torch_backend import CudaGraphBackend, TorchBackend
+from weld_inspection.networks.cstm import CSTM
 from weld_inspection.networks.weights import Model, load_model
 
 BACKENDS = ("auto", "torch", "openvino")
@@ -225,17 +227,17 @@ def _choose_backend(
     else:
         reason = f"{name}: as asked for"
     if name != "auto":
-        backend = _make(name, path, loaded, device, usual)
-        # The first window allocates and compiles kernels: not at the cost of the first weld.
-        _inspect(backend, window)
-        return backend, usual, reason, ""
-    reference = _make("torch", path, loaded, device, usual)
+        return _tried(name, path, loaded, device, usual, window), usual, reason, ""
+    reference = _tried("torch", path, loaded, device, usual, window)
     candidates = [(reference, usual)]
     shortfall = ""
     try:
-        candidates.append((_make_openvino(path, loaded, usual, window), usual))
-        if precision == "auto" and not (shortfall := _int8_note(path)):
-            candidates.append((_make_openvino(path, loaded, "int8", window), "int8"))
+        candidates.append((_tried("openvino", path, loaded, device, usual, window), usual))
+        if precision == "auto" and _has_gates(loaded.network):
+            shortfall = _int8_note(path)
+            if not shortfall:
+                int8 = _tried("openvino", path, loaded, device, "int8", window)
+                candidates.append((int8, "int8"))
     except InspectionError as error:
         shortfall = str(error)
     seconds = _time([backend for backend, _ in candidates], window)
@@ -253,18 +255,24 @@ def _choose_backend(
     return *candidates[best], "; ".join(filter(None, (", ".join(told), shortfall))), shortfall
 
 
-def _make_openvino(path: Path, loaded: Model, precision: str, window: np.ndarray) -> Backend:
-    """Returns the backend, which has run a window.
+def _tried(
+    name: str, path: Path, loaded: Model, device: str, precision: str, window: np.ndarray
+) -> Backend:
+    """Returns a backend that has run a window.
+
+    The first one allocates and compiles kernels: not at the cost of the first weld.
 
     Raises:
         InspectionError: It cannot be made, or fails at its first window.
     """
-    backend = _make("openvino", path, loaded, "cpu", precision)
+    backend = _make(name, path, loaded, device, precision)
     try:
         _inspect(backend, window)
-    except RuntimeError as error:  # what OpenVINO raises, whatever went wrong in it
+    except (RuntimeError, MemoryError) as error:  # what libraries raise, whatever went wrong
         reason = str(error).strip().partition("\n")[0]
-        raise InspectionError(f"OpenVINO fails in {precision}: {reason}") from error
+        raise InspectionError(
+            f"backend {name!r} fails in {precision} on {device} at its first window: {reason}"
+        ) from error
     return backend
 
 
@@ -290,6 +298,11 @@ def _time(backends: Sequence[Backend], window: np.ndarray) -> list[float]:
     return [median(seconds) for seconds in times]
 
 
+def _has_gates(network: nn.Module) -> bool:
+    """Whether there is something to compute in int8."""
+    return any(isinstance(module, CSTM) for module in network.modules())
+
+
 def _int8_note(path: Path) -> str:
     """Why int8 is not to be taken unasked; empty where it may be."""
     from weld_inspection.inspection.openvino_export import agreement
@@ -297,8 +310,8 @@ def _int8_note(path: Path) -> str:
     found = agreement(path)
     if found is None:
         return (
-            "int8 was not exported for these weights, libraries and processor "
-            "(ros2 run weld_inspection export)"
+            "int8 was not exported for these weights, libraries and processor (ros2 run "
+            f"weld_inspection export --precision int8 --model {path})"
         )
     if found < INT8_AGREEMENT:
         return f"int8 agrees with fp32 in {100 * found:.1f} % of defect pixels only"

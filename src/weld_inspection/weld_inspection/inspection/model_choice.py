@@ -51,7 +51,7 @@ def choose_engine(
     backend: str = "torch",
     frame_rate: float = 20.0,
     stride: int | None = None,
-) -> tuple[InferenceEngine, str]:
+) -> tuple[InferenceEngine, str, str]:
     """Loads the best shipped model that keeps up with the camera here, or else the fastest.
 
     Args:
@@ -63,7 +63,8 @@ def choose_engine(
         stride: Frames from one window to the next; the model's T by default.
 
     Returns:
-        The engine, and a sentence on why it was chosen.
+        The engine, a sentence on why it was chosen, and what it or a better model had to do
+        without, as EngineInfo's `shortfall`.
 
     Raises:
         InspectionError: There is no shipped model, or one that is asked cannot be loaded.
@@ -75,6 +76,7 @@ def choose_engine(
         )
     reasons = []
     timed = []
+    shortfalls = []
     for path in paths:
         engine = InferenceEngine(path, device, precision, backend)
         new = stride or engine.info.window
@@ -84,12 +86,14 @@ def choose_engine(
         reasons.append(
             f"{path.stem} takes {seconds:.2f} s a window on {where}, {budget:.2f} s allowed"
         )
+        if engine.info.shortfall:
+            shortfalls.append(f"{path.stem}: {engine.info.shortfall}")
         timed.append((seconds, path.stem, engine))
         if seconds <= budget:
             break
     keeps_up = timed[-1][0] <= budget
     _, name, engine = timed[-1] if keeps_up else min(timed, key=lambda item: item[0])
-    return engine, f"{name} chosen: {'; '.join(reasons)}"
+    return engine, f"{name} chosen: {'; '.join(reasons)}", "; ".join(shortfalls)
 
 
 def _time(engine: InferenceEngine, new: int, budget: float) -> float:

@@ -76,6 +76,7 @@ class DefectDetector(InspectionNode):
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)
         self._engine: InferenceEngine | None = None
+        self._shortfall = ""
         self._inspector: Inspector | None = None
         self._pipeline: InspectionPipeline[bytes] | None = None
         self._player: OverlayPlayer | None = None
@@ -101,9 +102,10 @@ class DefectDetector(InspectionNode):
             self._engine = InferenceEngine(
                 path, parameters.device, parameters.precision, parameters.backend
             )
+            self._shortfall = self._engine.info.shortfall
             self.get_logger().info(f"{path} chosen by parameter 'model'")
         else:
-            self._engine, why = choose_engine(
+            self._engine, why, self._shortfall = choose_engine(
                 folder,
                 device=parameters.device,
                 precision=parameters.precision,
@@ -113,8 +115,8 @@ class DefectDetector(InspectionNode):
             )
             self.get_logger().info(why)
         self.get_logger().info(f"backend {self._engine.info.reason}")
-        if shortfall := self._engine.info.shortfall:
-            self.get_logger().warning(f"inspection may be slower than need be: {shortfall}")
+        if self._shortfall:
+            self.get_logger().warning(f"inspection may be slower than need be: {self._shortfall}")
 
     def start(self) -> None:
         """Starts the inspection."""
@@ -292,7 +294,7 @@ class DefectDetector(InspectionNode):
         counts, windows = self._statistics, self._inspector.windows
         status.add("model", self._engine.info.model_id)
         status.add("backend", self._engine.info.reason)
-        status.add("backend's shortfall", self._engine.info.shortfall)
+        status.add("shortfall", self._shortfall)
         status.add("frames received", str(counts.frames_received))
         status.add("frames not read in time", str(counts.frames_overrun))
         status.add("frames refused", str(counts.frames_refused))
