@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from weld_inspection.errors import InspectionError
 from weld_inspection.evaluation.evaluate import evaluate, inspect_clip
 from weld_inspection.inspection.decision import DecisionSettings
 from weld_inspection.inspection.inspector import WindowsAtOnce
@@ -26,13 +27,13 @@ class BrightnessEngine(WindowsAtOnce):
         return np.stack(frames).max(3).astype(np.float32) / 255
 
 
-def write(folder, source, *defects):
+def write(folder, source, *defects, frames=T):
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[10:80, COLUMNS] = 255
     with ClipWriter(
         folder, width=WIDTH, height=HEIGHT, frame_rate=20, source=source, defects=list(defects)
     ) as writer:
-        for _ in range(T):
+        for _ in range(frames):
             writer.add(np.repeat(mask[..., None], 3, 2), mask, CENTER)
 
 
@@ -86,3 +87,14 @@ def test_events_are_judged_where_the_defects_are_known(tmp_path):
     assert (labelled.planted, labelled.false_events) == (0, 0)
     assert (listed.planted, listed.found, listed.false_events) == (1, 1, 0)
     assert sound.false_events == 1
+
+
+def test_a_clip_that_is_shorter_than_a_window_counts_nowhere(tmp_path):
+    pore = ClipDefect("2017", "surface pore", 1.0216, 1.0237)
+    write(tmp_path / "long", AUTOMATIC, pore)
+    write(tmp_path / "short", AUTOMATIC, pore, frames=T - 1)
+    (score,) = evaluate(BrightnessEngine(), [tmp_path])
+    assert (score.clips_left_out, score.planted, score.found) == (1, 1, 1)
+    assert score.minutes == pytest.approx(T / 20 / 60)
+    with pytest.raises(InspectionError, match="no clip of .* is as long as a window of 4 frames"):
+        evaluate(BrightnessEngine(), [tmp_path / "short"])
