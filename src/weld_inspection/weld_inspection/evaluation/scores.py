@@ -76,21 +76,20 @@ def score_model(
     model = load_model(path)
     belongs_to = _belonging(model, shown, engine_options)
     engine = InferenceEngine(path, **engine_options)
-    thresholds = [DECISION_THRESHOLD]
+    reported = [DECISION_THRESHOLD]
     if shown.held_aside is not None:
         aside = Curves()
-        evaluate(engine, [shown.held_aside], thresholds, curves=aside, progress=progress)
+        evaluate(engine, [shown.held_aside], reported, curves=aside, progress=progress)
         threshold, f1 = aside.pixels().best_f1()
         if not f1:
             raise InspectionError(
                 f"no threshold finds a defect pixel of {shown.held_aside}: give clips with defects"
             )
-        thresholds.append(threshold)
+        reported.append(threshold)
     curves = Curves()
-    thresholds.append(model.threshold)
-    *evaluations, own = evaluate(
-        engine, [shown.clips], thresholds, curves=curves, progress=progress
-    )
+    thresholds = list(dict.fromkeys((*reported, model.threshold)))  # each once
+    scored = evaluate(engine, [shown.clips], thresholds, curves=curves, progress=progress)
+    by_threshold = dict(zip(thresholds, scored, strict=True))
     frames, _ = typical_window(shown.clips, engine.info)
     scores = {
         "belongs_to": belongs_to,
@@ -102,8 +101,8 @@ def score_model(
         "seed": seed,
         "set": shown.title,
         "training": model.training,
-        "evaluations": [evaluation.to_dict() for evaluation in evaluations],
-        "own": own.to_dict(),
+        "evaluations": [by_threshold[threshold].to_dict() for threshold in reported],
+        "own": by_threshold[model.threshold].to_dict(),
         "pixel_curve": curves.pixels().to_dict(),
         "window_curve": curves.windows().to_dict(),
         "parameters": sum(p.numel() for p in model.network.parameters()),

@@ -287,14 +287,13 @@ def _inspect(backend: Backend, window: np.ndarray) -> None:
 
 
 def _time(backends: Sequence[Backend], window: np.ndarray) -> list[float]:
-    """Median seconds that a window takes, all in turn, after one that warms up."""
+    """Median seconds that a window takes, all in turn; each has run one before."""
     times: list[list[float]] = [[] for _ in backends]
-    for count in range(TIMED_WINDOWS + 1):
+    for _ in range(TIMED_WINDOWS):
         for backend, seconds in zip(backends, times, strict=True):
             began = time.perf_counter()
             _inspect(backend, window)
-            if count:
-                seconds.append(time.perf_counter() - began)
+            seconds.append(time.perf_counter() - began)
     return [median(seconds) for seconds in times]
 
 
