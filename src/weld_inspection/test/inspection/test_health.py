@@ -76,10 +76,13 @@ def test_drops_refusals_and_losses_are_told_once(scene):
     counts.windows_dropped += 2
     counts.frames_refused += 3
     counts.last_refusal = "too short"
+    counts.overlays_failed += 1
+    counts.last_overlay_failure = "ValueError: no such encoding"
     assert [f.sentence for f in judge.look()] == [
         "inference falls behind, 2 windows dropped",
         "3 images refused: too short",
         "1 frames lost",
+        "overlays of 1 windows failed: ValueError: no such encoding",
     ]
     assert judge.look() == []
 

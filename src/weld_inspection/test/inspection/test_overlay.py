@@ -112,4 +112,4 @@ def test_a_window_that_cannot_be_shown_costs_no_later_one():
         player.put(result_of(*tags))
     assert done.wait(30)
     player.stop()
-    assert shown == [2, 3] and told == ["overlay failed: ValueError: no such encoding"]
+    assert shown == [2, 3] and told == ["ValueError: no such encoding"]

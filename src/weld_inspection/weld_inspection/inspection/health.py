@@ -48,7 +48,7 @@ class InspectionHealth:
     def look(self) -> list[Finding]:
         """Returns what is to be said of the time since the last look; nothing if all is well."""
         before, self._counts = self._counts, self._read()
-        overrun, refused, lost, dropped, failed, done = (
+        overrun, refused, lost, dropped, failed, done, unseen = (
             now - then for now, then in zip(self._counts, before, strict=True)
         )
         now = time.monotonic()
@@ -75,6 +75,10 @@ class InspectionHealth:
             findings.append(Finding(Level.WARN, sentence))
         if lost:
             findings.append(Finding(Level.WARN, f"{lost} frames lost"))
+        if unseen:
+            reason = self._statistics.last_overlay_failure
+            sentence = f"overlays of {unseen} windows failed: {reason}"
+            findings.append(Finding(Level.WARN, sentence))
         return findings
 
     def _read(self) -> tuple[int, ...]:
@@ -86,6 +90,7 @@ class InspectionHealth:
             counts.windows_dropped,
             counts.windows_failed,
             counts.windows_inspected,
+            counts.overlays_failed,
         )
 
     def _filling_time(self) -> float:

@@ -61,7 +61,7 @@ class OverlayPlayer:
                     if frame.image is not None:
                         self._play_frame(frame, defective=result.defective)
             except Exception as error:  # costs this window's pictures, not all later ones
-                self._on_trouble(f"overlay failed: {type(error).__name__}: {error}")
+                self._on_trouble(f"{type(error).__name__}: {error}")
 
     def _play_frame(self, frame: InspectedFrame, *, defective: bool) -> None:
         picture = draw_overlay(

@@ -23,9 +23,11 @@ class InspectionStatistics:
         windows_inspected: Windows with a result.
         windows_dropped: Windows thrown away because inference fell behind, or ended.
         windows_failed: Windows for which inference failed, or whose result could not be handed on.
+        overlays_failed: Windows whose pictures could not all be drawn or shown.
         last_refusal: Why the last refused image was refused.
         last_failure: What failed with the last failed window, and why; empty again after one that
             succeeds.
+        last_overlay_failure: What failed with the last such pictures, and why.
         last_frame_time: Monotonic time of the last image in seconds, None before the first.
     """
 
@@ -36,8 +38,10 @@ class InspectionStatistics:
     windows_inspected: int = 0
     windows_dropped: int = 0
     windows_failed: int = 0
+    overlays_failed: int = 0
     last_refusal: str = ""
     last_failure: str = ""
+    last_overlay_failure: str = ""
     last_frame_time: float | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _inference_times: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_WINDOWS))

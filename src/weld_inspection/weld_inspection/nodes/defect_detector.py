@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import fields
-from functools import partial
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -139,7 +138,7 @@ class DefectDetector(InspectionNode):
         )
         self._player = OverlayPlayer(
             self._show_overlay,
-            on_trouble=partial(self._tell, Trouble.OVERLAY),
+            on_trouble=self._overlay_failed,
             caption=self._engine.info.model_id,
         )
         self._pipeline = InspectionPipeline(
@@ -267,6 +266,12 @@ class DefectDetector(InspectionNode):
         """Publishes an overlay."""
         self._overlay_publisher.publish(to_image(picture, "bgr8", frame.tag))
 
+    def _overlay_failed(self, reason: str) -> None:
+        """Notes that the rest of a window's overlays cannot be shown."""
+        self._statistics.overlays_failed += 1
+        self._statistics.last_overlay_failure = reason
+        self._tell(Trouble.OVERLAY, f"overlay failed: {reason}")
+
     def _publish_info(self) -> None:
         """Publishes what inspects, and by which thresholds."""
         self._info_publisher.publish(
@@ -307,6 +312,7 @@ class DefectDetector(InspectionNode):
         status.add("windows inspected", str(counts.windows_inspected))
         status.add("windows dropped", str(counts.windows_dropped))
         status.add("windows failed", str(counts.windows_failed))
+        status.add("overlays failed", str(counts.overlays_failed))
         for name, percentiles in (
             ("inference time", counts.inference_percentiles()),
             ("latency", counts.latency_percentiles()),
