@@ -13,6 +13,7 @@ import pytest
 from bag_samples import TOPICS, definitions, image, report
 
 from weld_inspection.recording import bag_file
+from weld_inspection.recording import writer as bag_writer
 from weld_inspection.recording.bag_file import PARTIAL_FOLDER, BagFile
 from weld_inspection.recording.bag_plan import (
     BagContext,
@@ -23,6 +24,7 @@ from weld_inspection.recording.bag_plan import (
 )
 from weld_inspection.recording.disk import DiskBudget
 from weld_inspection.recording.message import RecordedMessage
+from weld_inspection.recording.salvage import salvage
 from weld_inspection.recording.writer import BagWriter, Severity
 from weld_inspection.testing.bag_reader import read_messages, read_metadata
 from weld_inspection.testing.small_disk import small_disk
@@ -68,6 +70,18 @@ def frames(number: int, first: int, count: int, size: int = 3000) -> WriteMessag
 
 def close_bag(number: int = 1) -> CloseBag:
     return CloseBag(number, BagSummary(["defect"], 1, 3, 2500, 0.875, T0, T0 + 1))
+
+
+def leave_bag(folder: Path, name: str) -> None:
+    """Leaves a bag of three images unfinished, as a crash does."""
+    bag = BagFile(folder, name, TOPICS, definitions(), {})
+    for message in frames(1, 0, 3).messages:
+        bag.write(message.topic, message.received_ns, message.data)
+    bag.close({})
+    partial = folder / PARTIAL_FOLDER
+    partial.mkdir(exist_ok=True)
+    (folder / name).rename(partial / name)
+    (partial / name / "metadata.yaml").unlink()
 
 
 def bags_in(folder: Path) -> list[Path]:
@@ -261,6 +275,65 @@ def test_a_bag_that_another_recorder_is_writing_is_left_alone(tmp_path):
     writer.close()
     assert any("another recorder" in text for _, text in words)
     assert len(read_messages(bag.close({}))) == 1
+
+
+def test_an_event_does_not_wait_for_what_is_being_salvaged(tmp_path, monkeypatch):
+    recorded = threading.Event()
+
+    def slow_salvage(leftover, topics, definitions, go_on):
+        assert recorded.wait(30), "the event has waited"
+        return salvage(leftover, topics, definitions, go_on)
+
+    monkeypatch.setattr(bag_writer, "salvage", slow_salvage)
+    leave_bag(tmp_path, "seam_0001")
+    writer, words = make_writer(tmp_path)
+    writer.start()
+    writer.submit([open_bag(), frames(1, 0, 5), close_bag()])
+    words.wait_for("recorded ")
+    recorded.set()
+    writer.close()
+    assert [len(read_messages(bag)) for bag in bags_in(tmp_path)] == [5, 3]
+    size = sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
+    assert writer.status().bytes_used == size
+
+
+def test_closing_leaves_a_long_salvage_to_the_next_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(bag_writer, "SALVAGE_PATIENCE", 0.0)
+    ending = threading.Event()
+
+    def slow_salvage(leftover, topics, definitions, go_on):
+        ending.set()
+        while go_on():
+            pass
+        return salvage(leftover, topics, definitions, go_on)
+
+    monkeypatch.setattr(bag_writer, "salvage", slow_salvage)
+    leave_bag(tmp_path, "seam_0001")
+    writer, words = make_writer(tmp_path)
+    writer.start()
+    assert ending.wait(30)
+    writer.close()
+    assert any("next start" in text for _, text in words)
+    assert bags_in(tmp_path) == []
+    monkeypatch.undo()
+    writer, _ = make_writer(tmp_path)
+    writer.start()
+    writer.close()
+    assert [len(read_messages(bag)) for bag in bags_in(tmp_path)] == [3]
+
+
+def test_recorders_that_share_a_folder_lose_no_event(tmp_path):
+    writers = [make_writer(tmp_path)[0] for _ in range(2)]
+    for writer in writers:
+        writer.start()
+        writer.submit([open_bag(), frames(1, 0, 5)])
+    for writer in writers:
+        writer.submit([close_bag()])
+        writer.close()
+    bags = bags_in(tmp_path)
+    assert [bag.name[-4:] for bag in bags] == ["0001", "0002"]
+    assert [len(read_messages(bag)) for bag in bags] == [5, 5]
+    assert [writer.status().frames_dropped for writer in writers] == [0, 0]
 
 
 def test_a_crash_before_the_first_message_leaves_nothing(tmp_path):

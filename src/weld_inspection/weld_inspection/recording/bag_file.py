@@ -14,7 +14,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.errors import WriterError
 
 from weld_inspection.recording.definitions import DefinitionStore
-from weld_inspection.recording.errors import RecordingError, StorageFullError
+from weld_inspection.recording.errors import NameTakenError, RecordingError, StorageFullError
 from weld_inspection.recording.storage import SteadyMcapWriter
 from weld_inspection.recording.topics import RecordedTopic
 
@@ -65,6 +65,7 @@ class BagFile:
             note: What is known of the bag by now, kept beside it until it is closed.
 
         Raises:
+            NameTakenError: There is a bag of that name; it is left alone.
             RecordingError: The bag cannot be created there.
         """
         self.name = name
@@ -72,14 +73,19 @@ class BagFile:
         self._partial = folder / PARTIAL_FOLDER / name
         self._connections: dict[str, Connection] = {}
         self._note: TextIO | None = None
-        if self.path.exists():
-            raise RecordingError(f"{self.path} is there already")
         try:
             self._writer = _BagWriter(self._partial, version=9, storage_plugin=StoragePlugin.MCAP)
-        except WriterError as error:
-            raise RecordingError(f"cannot begin a bag in {folder}: {error}") from error
-        try:
             self._writer.open()
+        except WriterError as error:
+            raise NameTakenError(f"{self._partial} is there already") from error
+        except OSError as error:
+            self.discard()
+            raise RecordingError(f"cannot begin a bag in {folder}: {error.strerror}") from error
+        # Asked after the temporary name is held: whoever had that before has moved the bag by now.
+        if self.path.exists():
+            self.discard()
+            raise NameTakenError(f"{self.path} is there already")
+        try:
             self._keep_note(note)
             self._set_reserve_aside()
             for topic in topics:

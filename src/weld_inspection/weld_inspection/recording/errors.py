@@ -7,5 +7,9 @@ class RecordingError(InspectionError):
     """A bag cannot be opened, written or closed."""
 
 
+class NameTakenError(RecordingError):
+    """There is a bag of that name already, or another recorder is writing one."""
+
+
 class StorageFullError(RecordingError):
     """The disk takes no more; what was written before stays readable."""

@@ -4,7 +4,7 @@ import fcntl
 import json
 import shutil
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from mcap.exceptions import McapError
@@ -30,7 +30,10 @@ def unfinished_bags(folder: Path) -> list[Path]:
 
 
 def salvage(
-    leftover: Path, topics: Iterable[RecordedTopic], definitions: DefinitionStore
+    leftover: Path,
+    topics: Iterable[RecordedTopic],
+    definitions: DefinitionStore,
+    go_on: Callable[[], bool] = lambda: True,
 ) -> tuple[Path | None, int]:
     """Copies what is readable of an unfinished bag into a finished one; then removes the rest.
 
@@ -38,13 +41,14 @@ def salvage(
         leftover: Folder of the unfinished bag.
         topics: Topics that the bag may have; others are not expected in it.
         definitions: Knows the topics' types.
+        go_on: Asked before each message; where it says no, all is left as it was.
 
     Returns:
         The finished bag, None where nothing was in it, and the number of its messages.
 
     Raises:
         RecordingError: It cannot be salvaged, as on a full disk, or another recorder is writing it;
-            it stays where it is.
+            or it was not to go on; it stays where it is.
     """
     if _is_being_written(leftover):
         raise RecordingError("another recorder is writing it")
@@ -60,6 +64,8 @@ def salvage(
             for topic, message in _messages(file):
                 if topic not in known:
                     raise RecordingError(f"{file} has a topic that is not recorded here: {topic}")
+                if not go_on():
+                    raise RecordingError("the recorder ended; its next start begins anew with it")
                 bag.write(topic, message.log_time, message.data)
                 count += 1
     except RecordingError:

@@ -15,16 +15,20 @@ from weld_inspection.recording.bag_plan import (
     Action,
     BagContext,
     BagSummary,
+    CloseBag,
     OpenBag,
     WriteMessages,
 )
 from weld_inspection.recording.definitions import DefinitionStore
 from weld_inspection.recording.disk import DiskBudget
-from weld_inspection.recording.errors import RecordingError
+from weld_inspection.recording.errors import NameTakenError, RecordingError
 from weld_inspection.recording.message import RecordedMessage
 from weld_inspection.recording.names import bag_name, next_sequence
 from weld_inspection.recording.salvage import salvage, unfinished_bags
 from weld_inspection.recording.topics import RecordedTopic, Role
+
+# How long closing waits for what is being salvaged (s); a rest of minutes is left for later.
+SALVAGE_PATIENCE = 5.0
 
 
 class Severity(Enum):
@@ -73,9 +77,9 @@ class _OpenFile:
 
 @dataclass(slots=True)
 class _Queue:
-    """What was submitted and not yet done."""
+    """What was submitted and not yet done; None for what is to be measured."""
 
-    actions: deque[Action] = field(default_factory=deque)
+    actions: deque[Action | None] = field(default_factory=deque)
     bytes: int = 0
     closed: bool = False
 
@@ -84,7 +88,8 @@ class BagWriter:
     """Does what the event logic wants, in the order in which it wants it.
 
     Whatever goes wrong with a bag costs that bag: it is said, and the next one is begun as if
-    nothing had been.
+    nothing had been. What a crash left unfinished is taken care of beside it, by a thread of its
+    own: gigabytes are copied, and no event shall wait for that.
     """
 
     def __init__(
@@ -104,8 +109,8 @@ class BagWriter:
             definitions: Knows the topics' types.
             budget: Says when no more may be written.
             queue_bytes: Most bytes of messages that wait to be written.
-            say: Called from the writer's thread when a bag is begun or finished, or when something
-                goes wrong.
+            say: Called from the writer's threads when a bag is begun or finished, or when
+                something goes wrong.
         """
         self._folder = folder
         self._topics = list(topics)
@@ -121,10 +126,14 @@ class BagWriter:
         self._dropping = False
         self._sequence = next_sequence(folder)
         self._thread = threading.Thread(target=self._run, name="bag_writer", daemon=True)
+        self._leftovers = unfinished_bags(folder)
+        self._salvaging = threading.Thread(target=self._salvage, name="bag_salvage", daemon=True)
+        self._ending = threading.Event()
 
     def start(self) -> None:
-        """Starts the thread; it first takes care of what a crash left unfinished."""
+        """Starts the threads."""
         self._thread.start()
+        self._salvaging.start()
 
     def submit(self, actions: Sequence[Action]) -> None:
         """Hands actions over; never waits.
@@ -153,7 +162,11 @@ class BagWriter:
         return self._budget.refusal()
 
     def close(self) -> None:
-        """Does what is still to be done, closes what is open and ends the thread."""
+        """Does what is still to be done, closes what is open and ends the threads."""
+        if self._salvaging.is_alive():
+            self._salvaging.join(SALVAGE_PATIENCE)
+            self._ending.set()
+            self._salvaging.join()
         with self._changed:
             self._queue.closed = True
             self._changed.notify()
@@ -180,7 +193,6 @@ class BagWriter:
     # In the writer's thread.
 
     def _run(self) -> None:
-        self._salvage()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._queue.actions or self._queue.closed)
@@ -192,45 +204,41 @@ class BagWriter:
             elif isinstance(action, WriteMessages):
                 for message in action.messages:
                     self._write(action.number, message)
-            else:
+            elif isinstance(action, CloseBag):
                 self._close(action.number, action.summary)
+            else:
+                self._measure()
         for number in list(self._files):
             self._finish(number, {})
 
-    def _salvage(self) -> None:
-        for leftover in unfinished_bags(self._folder):
-            try:
-                reason = self._budget.refusal()
-                if reason:
-                    raise RecordingError(reason)
-                path, count = salvage(leftover, self._topics, self._definitions)
-            except Exception as error:
-                text = f"{leftover} was left unfinished and stays there: {_reason(error)}"
-                self._say(Severity.WARNING, text)
-                continue
-            where = f"what could be read is in {path}" if path else "nothing in it could be read"
-            text = f"{leftover.name} was left unfinished; {where} ({count} messages)"
-            self._say(Severity.WARNING, text)
-        self._measure()
-
     def _open(self, action: OpenBag) -> None:
         note = _context_data(action.context) | {"cause": ", ".join(action.causes)}
-        name = bag_name(action.received_ns, action.context.weld_id, self._sequence)
         try:
             reason = self._budget.refusal(self._open_bytes())
             if reason:
                 raise RecordingError(reason)
-            file = BagFile(self._folder, name, self._topics, self._definitions, note)
+            file = self._begin(action, note)
         except Exception as error:
             self._fail(f"an event ({note['cause']}) is not recorded: {_reason(error)}")
             return
-        self._sequence += 1
         self._files[action.number] = _OpenFile(file, note)
         with self._changed:
             self._status.bag = str(file.path)
             self._status.writing = True
             self._status.failure = ""
-        self._say(Severity.INFO, f"recording {name}: {note['cause']}")
+        self._say(Severity.INFO, f"recording {file.name}: {note['cause']}")
+
+    def _begin(self, action: OpenBag, note: dict[str, str]) -> BagFile:
+        """Begins a bag with the next number that is free: other recorders may share the folder."""
+        while True:
+            name = bag_name(action.received_ns, action.context.weld_id, self._sequence)
+            try:
+                file = BagFile(self._folder, name, self._topics, self._definitions, note)
+            except NameTakenError:
+                self._sequence += 1
+                continue
+            self._sequence += 1
+            return file
 
     def _write(self, number: int, message: RecordedMessage) -> None:
         open_file = self._files.get(number)
@@ -295,6 +303,28 @@ class BagWriter:
         used = self._budget.bytes_used + self._open_bytes()
         with self._changed:
             self._status.bytes_used = used
+
+    # In the thread that salvages.
+
+    def _salvage(self) -> None:
+        for leftover in self._leftovers:
+            try:
+                reason = self._budget.refusal()
+                if reason:
+                    raise RecordingError(reason)
+                path, count = salvage(
+                    leftover, self._topics, self._definitions, lambda: not self._ending.is_set()
+                )
+            except Exception as error:
+                text = f"{leftover} was left unfinished and stays there: {_reason(error)}"
+                self._say(Severity.WARNING, text)
+                continue
+            where = f"what could be read is in {path}" if path else "nothing in it could be read"
+            text = f"{leftover.name} was left unfinished; {where} ({count} messages)"
+            self._say(Severity.WARNING, text)
+        with self._changed:
+            self._queue.actions.append(None)
+            self._changed.notify()
 
 
 def _reason(error: Exception) -> str:

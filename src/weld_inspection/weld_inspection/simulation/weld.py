@@ -58,7 +58,9 @@ class SimulatedWeld:
             rig: Name of a rig in RIGS.
             duration: Length of the run in s, > 0.
             frame_rate: Frames per second, > 0.
-            defects_per_metre: Density of planted defects; None for the rig's own, 0 for none.
+            defects_per_metre: Density of planted defects; None for the rig's own, 0 for none. They
+                lie where they come into view and leave it again, or, in a run that is too short
+                for that (up to 60 mm), all over what it sees of the seam.
             classes: Codes in ISO 6520-1 of the only classes to plant; none for all.
             speed: Mean speed along the seam in m/s, at most FASTEST; None for the rig's own.
 
@@ -94,12 +96,18 @@ class SimulatedWeld:
         self._row = STRIP_HEIGHT / 2 + rng.uniform(-40, 40)
         self._effects = CameraEffects(self.rig, seed, WIDTH, HEIGHT, frame_rate)
         self._seam = Seam(draw_look(seed), seed)
+        travel = self.position(duration)
+        if travel > 2 * _APPROACH:
+            first, last = _APPROACH, travel - _APPROACH
+        else:
+            half_view = WIDTH / 2 * self.rig.metres_per_pixel
+            first, last = -half_view, travel + half_view
         density = self.rig.defects_per_metre if defects_per_metre is None else defects_per_metre
         self.defects: list[PlantedDefect] = plant_defects(
             self._seam,
             seed,
-            start=_APPROACH,
-            end=self.position(duration) - _APPROACH,
+            start=first,
+            end=last,
             per_metre=density,
             spacing=min(self.rig.defect_spacing, 1 / density) if density > 0 else 1.0,
             classes=classes,
