@@ -203,8 +203,8 @@ def bag(tmp_path):
     return tmp_path / "bag"
 
 
-def write_bag(folder, *infos):
-    """Ten images on /right/image_raw, and such detector_info, which are (topic, bytes)."""
+def write_bag(folder, *infos, frames=range(10)):
+    """Images on /right/image_raw, and such detector_info, which are (topic, bytes)."""
     store = get_typestore(Stores.ROS2_JAZZY)
     store.register(get_types_from_msg("std_msgs/Header header", INFO_TYPE))
     image = "sensor_msgs/msg/Image"
@@ -212,7 +212,7 @@ def write_bag(folder, *infos):
         images = writer.add_connection("/right/image_raw", image, typestore=store)
         for topic, data in infos:
             writer.write(writer.add_connection(topic, INFO_TYPE, typestore=store), 0, data)
-        for k in range(10):
+        for k in frames:
             header = Header(stamp=to_time(k * 50_000_000))
             frame = to_image(np.full((90, 160, 3), 90, np.uint8), "bgr8", header)
             writer.write(images, k * 50_000_000, serialize_message(frame))
@@ -250,6 +250,18 @@ def test_a_bag_whose_model_cannot_be_had_is_inspected_with_a_warning(tmp_path, c
     bag = write_bag(tmp_path / "bag", ("/right/detector_info", data))
     assert command([str(bag), "--out", str(tmp_path / "out"), "--backend", "torch"]) == 0
     assert re.search(f"warning: .*{told}", capsys.readouterr().err)
+
+
+def test_frames_that_lie_in_no_window_are_told(tmp_path, capsys):
+    missing = {*range(12, 20), *range(25, 60)}
+    frames = [k for k in range(80) if k not in missing]
+    bag = write_bag(tmp_path / "bag", frames=frames)
+    assert command([str(bag), "--out", str(tmp_path / "out"), "--backend", "torch"]) == 0
+    told = capsys.readouterr()
+    masks = len(read(tmp_path / "out")["/weld/defect_mask"])
+    assert masks == 30
+    assert "37 frames, 3 windows" in told.out and "7 frames without a mask" in told.out
+    assert "43 frames are missing between the others; 7 more were not inspected" in told.err
 
 
 def test_the_topic_of_a_bag(bag, inspect, tmp_path):
@@ -356,7 +368,7 @@ def test_frames_that_cannot_be_decoded_are_told(damaged, inspect, tmp_path, caps
     assert inspect(damaged) == 1
     told = capsys.readouterr()
     assert f"{FRAMES} frames" in told.out
-    (line,) = told.err.splitlines()
+    (line,) = [line for line in told.err.splitlines() if "error" in line]
     count = int(re.search(rf"error: (\d+) of {FRAMES} frames could not be decoded", line)[1])
     capture = cv2.VideoCapture(str(damaged))
     assert count == [capture.read()[0] for _ in range(FRAMES)].count(False) > 0

@@ -69,6 +69,18 @@ def test_frames_that_never_fill_a_window_are_an_error(scene, stamp_of, cause):
     assert cause in findings[0].sentence
 
 
+def test_the_cause_is_that_of_now_not_of_an_hour_ago(scene):
+    clock, counts, windows, judge = scene
+    counts.frames_refused += 1200
+    for k in range(40):
+        frame(clock, counts, windows, 0.05, k * 50_000_000)
+    judge.look()
+    for _ in range(40):  # the clock stands still
+        frame(clock, counts, windows, 0.5, 10**12)
+        findings = judge.look()
+    assert "their stamps do not change" in findings[0].sentence
+
+
 def test_drops_refusals_and_losses_are_told_once(scene):
     clock, counts, windows, judge = scene
     for k in [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12]:

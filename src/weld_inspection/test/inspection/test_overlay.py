@@ -113,3 +113,17 @@ def test_a_window_that_cannot_be_shown_costs_no_later_one():
     assert done.wait(30)
     player.stop()
     assert shown == [2, 3] and told == ["ValueError: no such encoding"]
+
+
+def test_stopping_leaves_out_the_rest_of_a_window():
+    shown, one = [], threading.Event()
+
+    def show(picture, frame):
+        shown.append(frame.tag)
+        one.set()
+
+    player = OverlayPlayer(show, on_trouble=print)
+    player.put(result_of(*range(100)))
+    assert one.wait(30)
+    player.stop()
+    assert len(shown) < 100

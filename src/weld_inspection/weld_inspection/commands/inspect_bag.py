@@ -114,10 +114,17 @@ def command(arguments: list[str]) -> int:
     took = time.perf_counter() - began
     print(
         f"{summary.frames} frames, {summary.windows} windows, {summary.defective} of them "
-        f"defective, {summary.failed} failed; {took:.1f} s, {summary.seconds / took:.1f} times "
-        "real time"
+        f"defective, {summary.failed} failed, {summary.frames - summary.inspected} frames without "
+        f"a mask; {took:.1f} s, {summary.seconds / took:.1f} times real time"
     )
     print(f"bag: {summary.bag}")
+    if summary.lost or summary.discarded:
+        print(
+            f"{parser.prog}: warning: by their stamps {summary.lost} frames are missing between "
+            f"the others; {summary.discarded} more were not inspected, for their windows were "
+            "broken off",
+            file=sys.stderr,
+        )
     if summary.undecoded:
         faults.append(
             f"{summary.undecoded} of {summary.frames} frames could not be decoded: the recording "

@@ -44,6 +44,7 @@ class InspectionHealth:
         self._windows = windows
         self._counts = self._read()
         self._full_time = time.monotonic()  # when a window was last seen to be full
+        self._causes = self._read_causes()  # as of then
 
     def look(self) -> list[Finding]:
         """Returns what is to be said of the time since the last look; nothing if all is well."""
@@ -55,7 +56,7 @@ class InspectionHealth:
         silence = self._statistics.since_last_frame()
         silent = silence is None or silence > SILENCE
         if silent or dropped or failed or done:
-            self._full_time = now
+            self._full_time, self._causes = now, self._read_causes()
         findings = []
         if self._statistics.last_failure:
             findings.append(Finding(Level.ERROR, self._statistics.last_failure))
@@ -97,12 +98,18 @@ class InspectionHealth:
         period = (self._windows.period_ns or 0.0) / NANOSECONDS
         return FILLING + 2 * self._windows.length * period
 
-    def _why_unfilled(self) -> str:
-        """Why no window gets full."""
+    def _read_causes(self) -> dict[str, int]:
+        """What keeps windows from getting full, and how often that was."""
         counts, windows = self._statistics, self._windows
         restarts = windows.restarts.copy()  # another thread adds to it
-        causes = {f"broken off by {cause.value}": n for cause, n in restarts.items()}
-        causes["their stamps do not change"] = windows.frames_repeated
-        causes["they cannot be read"] = counts.frames_refused
+        return {f"broken off by {cause.value}": n for cause, n in restarts.items()} | {
+            "their stamps do not change": windows.frames_repeated,
+            "they cannot be read": counts.frames_refused,
+        }
+
+    def _why_unfilled(self) -> str:
+        """Why no window has got full since the last one did."""
+        before = self._causes
+        causes = {cause: n - before.get(cause, 0) for cause, n in self._read_causes().items()}
         cause = max(causes, key=causes.get)
         return f"no window fills: {cause} ({causes[cause]} times)"

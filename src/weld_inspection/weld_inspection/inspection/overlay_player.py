@@ -41,6 +41,7 @@ class OverlayPlayer:
         self._caption = caption
         self._due = 0.0  # monotonic moment of the next picture
         self._before_ns: int | None = None  # stamp of the one shown last
+        self._stopping = threading.Event()
         self._results: BoundedQueue[WindowResult] = BoundedQueue(2)
         self._thread = threading.Thread(target=self._play, name="overlay", daemon=True)
         self._thread.start()
@@ -50,7 +51,8 @@ class OverlayPlayer:
         self._results.put(result)
 
     def stop(self) -> None:
-        """Ends the thread."""
+        """Ends the thread; the rest of what it shows is left out."""
+        self._stopping.set()
         self._results.close()
         self._thread.join()
 
@@ -58,7 +60,7 @@ class OverlayPlayer:
         while (result := self._results.get()) is not None:
             try:
                 for frame in result.frames:
-                    if frame.image is not None:
+                    if frame.image is not None and not self._stopping.is_set():
                         self._play_frame(frame, defective=result.defective)
             except Exception as error:  # costs this window's pictures, not all later ones
                 self._on_trouble(f"{type(error).__name__}: {error}")
@@ -78,5 +80,5 @@ class OverlayPlayer:
         now = time.monotonic()
         # Behind by more than a wait: begin anew from here instead of hurrying.
         self._due = now if self._due < now - MAX_WAIT else self._due
-        time.sleep(max(0.0, self._due - now))
-        self._show(picture, frame)
+        if not self._stopping.wait(max(0.0, self._due - now)):
+            self._show(picture, frame)

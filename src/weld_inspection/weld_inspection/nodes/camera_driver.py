@@ -46,6 +46,7 @@ class CameraDriver(InspectionNode):
         self._capture: Capture | None = None
         self._calibration: Calibration | None = None
         self._uncalibrated_frames = 0
+        self._told_uncalibrated = self._told_damaged = 0
         self._images = ImageMessages()
 
     def open(self) -> None:
@@ -179,14 +180,16 @@ class CameraDriver(InspectionNode):
                 status.mergeSummary(
                     DiagnosticStatus.WARN, f"only {rate:.1f} of {expected:.1f} frames a second"
                 )
-        if source is not None and source.damaged:
-            status.mergeSummary(
-                DiagnosticStatus.WARN, f"{source.damaged} frames could not be decoded"
-            )
-        if self._uncalibrated_frames:
+        damaged = source.damaged if source is not None else 0
+        if damaged > self._told_damaged:
+            text = f"{damaged - self._told_damaged} frames could not be decoded"
+            status.mergeSummary(DiagnosticStatus.WARN, text)
+        self._told_damaged = damaged
+        if self._uncalibrated_frames > self._told_uncalibrated:
             status.mergeSummary(
                 DiagnosticStatus.WARN, "frames of another size than the calibration's"
             )
+        self._told_uncalibrated = self._uncalibrated_frames
 
 
 def main() -> int:

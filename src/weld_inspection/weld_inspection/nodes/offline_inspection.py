@@ -113,6 +113,9 @@ class OfflineSummary:
         failure: When the last of them was and why it failed; empty if none did.
         damage: Why reading broke off after these frames; empty if it came to the end.
         undecoded: Frames in the middle that could not be decoded.
+        inspected: Frames that got their mask.
+        lost: Frames that are missing between the others, by their stamps.
+        discarded: Frames of windows that such a gap, or a jump of the stamps, has broken off.
     """
 
     bag: Path
@@ -124,6 +127,9 @@ class OfflineSummary:
     failure: str = ""
     damage: str = ""
     undecoded: int = 0
+    inspected: int = 0
+    lost: int = 0
+    discarded: int = 0
 
 
 def read_parameters(path: Path, namespace: str = "/weld") -> OfflineParameters:
@@ -248,6 +254,9 @@ def inspect_recording(
         failure,
         images.damage,
         undecoded,
+        writer.masks,
+        windows.frames_lost,
+        windows.frames_discarded,
     )
 
 
@@ -280,7 +289,7 @@ class _ResultWriter:
         self, out: Path, namespace: str, model_id: str, positions: CarriagePositions
     ) -> None:
         self._model_id, self._positions = model_id, positions
-        self.reports = self.defective = 0
+        self.reports = self.defective = self.masks = 0
         named = {
             "mask": recorded_topic(f"{namespace}/defect_mask", Image, Role.STAMPED, qos.MASK),
             "report": recorded_topic(
@@ -308,6 +317,7 @@ class _ResultWriter:
         )
         for frame, mask in zip(result.frames, masks, strict=True):
             self._put("mask", frame.stamp_ns, mask)
+            self.masks += 1
         self._put("report", result.end_ns, report)
         self.reports += 1
         self.defective += result.defective

@@ -73,7 +73,7 @@ class Recorder(InspectionNode):
         self._inputs: list = []
         self._publisher = None
         self._published: tuple | None = None
-        self._told_dropped = self._told_lost = 0
+        self._told_dropped = self._told_lost = self._told_crowded_out = 0
         self._forget_run()
 
     # Lifecycle
@@ -176,7 +176,7 @@ class Recorder(InspectionNode):
         self._report: DefectReport | None = None
         self._carriage_state = b""
         self._images = 0
-        self._told_dropped = self._told_lost = 0
+        self._told_dropped = self._told_lost = self._told_crowded_out = 0
 
     def _apply_parameters(self, _: list[Parameter]) -> None:
         """Takes over what may change while recording."""
@@ -354,9 +354,10 @@ class Recorder(InspectionNode):
             lost = counts.frames_lost - self._told_lost
             status.mergeSummary(DiagnosticStatus.WARN, f"{lost} frames lost")
         self._told_lost = counts.frames_lost
-        if ring.crowded_out:
+        if ring.crowded_out > self._told_crowded_out:
             text = "ring_bytes is too small for pre_roll and report_timeout"
             status.mergeSummary(DiagnosticStatus.WARN, text)
+        self._told_crowded_out = ring.crowded_out
         status.add("ring (MB)", f"{ring.bytes / 1e6:.1f}")
         status.add("messages crowded out of the ring", str(ring.crowded_out))
         status.add("frames lost", str(counts.frames_lost))
