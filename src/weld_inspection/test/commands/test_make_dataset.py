@@ -103,6 +103,11 @@ def test_subsets_are_disjoint_and_recorded(tmp_path, photographs):
     assert len(whole["photographs"]) == 12
     assert train["held_aside"] == aside["held_aside"] == whole["held_aside"] == expected[1]
     assert train["licence"] == "CC BY 4.0"
+    one = shutil.copytree(photographs, tmp_path / "one")
+    for number in range(1, 12):
+        (one / f"images/{number}.jpg").unlink()
+    alone = photos(tmp_path / "alone", one, "--subset", "all")
+    assert (len(alone["photographs"]), alone["held_aside"]) == (1, [])
     for name, side in (("train", expected[0]), ("aside", expected[1])):
         shown = [
             clip.metadata.source["segments"][0]["photo"] for clip in open_clips(tmp_path / name)

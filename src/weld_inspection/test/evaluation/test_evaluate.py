@@ -27,11 +27,16 @@ class BrightnessEngine(WindowsAtOnce):
         return np.stack(frames).max(3).astype(np.float32) / 255
 
 
-def write(folder, source, *defects, frames=T):
+def write(folder, source, *defects, frames=T, frame_rate=20):
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[10:80, COLUMNS] = 255
     with ClipWriter(
-        folder, width=WIDTH, height=HEIGHT, frame_rate=20, source=source, defects=list(defects)
+        folder,
+        width=WIDTH,
+        height=HEIGHT,
+        frame_rate=frame_rate,
+        source=source,
+        defects=list(defects),
     ) as writer:
         for _ in range(frames):
             writer.add(np.repeat(mask[..., None], 3, 2), mask, CENTER)
@@ -98,3 +103,19 @@ def test_a_clip_that_is_shorter_than_a_window_counts_nowhere(tmp_path):
     assert score.minutes == pytest.approx(T / 20 / 60)
     with pytest.raises(InspectionError, match="no clip of .* is as long as a window of 4 frames"):
         evaluate(BrightnessEngine(), [tmp_path / "short"])
+
+
+@pytest.mark.parametrize("frame_rate", [0.1, 20, 200])
+def test_the_rate_of_a_clip_changes_nothing(tmp_path, frame_rate):
+    pore = ClipDefect("2017", "surface pore", 1.0216, 1.0237)
+    write(tmp_path / "clip", AUTOMATIC, pore, frames=3 * T, frame_rate=frame_rate)
+    (score,) = evaluate(BrightnessEngine(), [tmp_path])
+    assert (score.windows, score.pixel["f1"], score.found) == (3, 1.0, 1)
+
+
+def test_windows_are_judged_by_the_threshold_given(tmp_path):
+    write(tmp_path / "clip", AUTOMATIC)
+    pixels = 70 * 7 * T
+    for threshold, f1 in ((pixels - 1, 1.0), (pixels, 0.0)):
+        (score,) = evaluate(BrightnessEngine(), [tmp_path], pixel_threshold=threshold)
+        assert score.window["f1"] == f1

@@ -93,6 +93,20 @@ def test_defects_are_listed_by_place_class_and_distance():
     assert len({defect.code for defect in defects}) >= 6
 
 
+@pytest.mark.parametrize(("speed", "seconds"), [(0.01, 0.5), (0.02, 1.0), (0.04, 1.0)])
+def test_a_run_too_short_for_a_whole_defect_shows_a_part_of_a_seam(speed, seconds):
+    welds = [
+        SimulatedWeld(seed, "automatic", seconds, defects_per_metre=50.0, speed=speed)
+        for seed in range(3)
+    ]
+    for weld in welds:
+        places = [defect.place for defect in weld.defects]
+        assert len(places) >= 50 * 0.8 * 0.048
+        assert min(places) >= -0.024 and max(places) <= weld.position(seconds) + 0.024
+    assert any(weld.frame(0)[1].any() for weld in welds)
+    assert not SimulatedWeld(0, "automatic", seconds, defects_per_metre=0.0, speed=speed).defects
+
+
 def test_only_the_wanted_classes_are_planted_as_many_as_of_all():
     everything, two = (
         SimulatedWeld(2, "automatic", duration=60.0, classes=classes)

@@ -175,6 +175,7 @@ def test_writer_refuses_frames_that_are_none(tmp_path):
             (frames[0, ..., 0], masks[0], "must be"),
             (frames[0].astype(np.uint16), masks[0], "must be"),
             (frames[0], masks[0, :-1], "does not fit"),
+            (frames[0], masks[0] // 255 * 3, "255 where there is a defect, not 3"),
         ]
     ):
         with pytest.raises(ClipError, match=message):

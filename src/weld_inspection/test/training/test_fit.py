@@ -11,7 +11,9 @@ import pytest
 import torch
 import yaml
 
+from weld_inspection.commands.train import command as train
 from weld_inspection.errors import InspectionError
+from weld_inspection.evaluation.unseen import was_trained_on
 from weld_inspection.inspection.engine import InferenceEngine
 from weld_inspection.networks.registry import NETWORKS
 from weld_inspection.networks.segmentation_network import SegmentationNetwork
@@ -115,10 +117,12 @@ def test_a_seed_gives_the_same_weights_twice(clips, tmp_path):
     assert torch.equal(first, second) and not torch.equal(first, other)
 
 
-def test_a_resumed_training_ends_where_one_without_a_break_does(clips, tmp_path):
-    whole = load_model(fit(config(clips, tmp_path / "whole", epochs=4, precision="fp32")))
-    fit(config(clips, tmp_path / "parts", epochs=2, precision="fp32"))
-    longer = config(clips, tmp_path / "parts", epochs=4, precision="fp32")
+@pytest.mark.parametrize("network", ["bi_crrn_e", "mask_rcnn"])  # the latter draws samples
+def test_a_resumed_training_ends_where_one_without_a_break_does(clips, tmp_path, network):
+    numbers = {"network": network, "precision": "fp32"}
+    whole = load_model(fit(config(clips, tmp_path / "whole", epochs=4, **numbers)))
+    fit(config(clips, tmp_path / "parts", epochs=2, **numbers))
+    longer = config(clips, tmp_path / "parts", epochs=4, **numbers)
     spent = metrics(tmp_path / "parts")[-1]["seconds"]
     state = torch.load(tmp_path / "parts/last.ckpt", weights_only=True)
     (kept,) = [state["callbacks"][key] for key in state["callbacks"] if "EpochReport" in key]
@@ -293,7 +297,28 @@ def test_a_killed_training_is_resumed_by_the_command(clips, tmp_path):
     assert load_model(out / "model.safetensors").training["epochs"] == done + 2
 
 
+def test_a_resumed_training_takes_no_other_numbers(clips, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        train(["--resume", "--config", "numbers.yaml", "--out", str(tmp_path)])
+    assert "leave --config out" in capsys.readouterr().err
+
+
+def test_a_model_tells_what_the_ones_before_it_have_seen(clips, tmp_path):
+    others = tmp_path / "others"
+    shutil.copytree(clips / "clip0", others / "clip0")
+    fit(config(clips, tmp_path / "first", validation=()))
+    file = tmp_path / "first/model.safetensors"
+    options = {"data": (str(others),), "validation": (), "start_from": str(file)}
+    fit(config(clips, tmp_path / "second", **options))
+    fit(config(clips, tmp_path / "second", epochs=2, **options), resume=True)
+    model = load_model(tmp_path / "second/model.safetensors")
+    assert was_trained_on(model, others) and was_trained_on(model, clips)
+    assert not was_trained_on(load_model(file), others)
+
+
 def test_an_unknown_network_option_is_one_clear_error(clips, tmp_path):
+    with pytest.raises(InspectionError, match="clips have 3 channels.* in_channels 1"):
+        fit(config(clips, tmp_path / "run", network_options={"in_channels": 1}))
     with pytest.raises(InspectionError, match="unknown network options.*depth"):
         fit(config(clips, tmp_path / "run", network_options={"depth": 3}))
 

@@ -57,6 +57,21 @@ def test_mask_of_another_size(folder):
         find_photographs(folder)[0].load()
 
 
+@pytest.mark.parametrize(("paint", "told"), [(1, "no value above 1"), ((0, 0, 128), "in colours")])
+def test_masks_in_class_numbers_or_colours(folder, paint, told):
+    mask = np.zeros((240, 320, 3) if isinstance(paint, tuple) else (240, 320), np.uint8)
+    mask[100:120, 50:70] = paint
+    cv2.imwrite(str(folder / "masks/1.png"), mask)
+    with pytest.raises(ClipError, match=f"masks/1.png .*{told}.* 255 where there is a defect"):
+        find_photographs(folder)[0].load()
+
+
+def test_photographs_of_one_name(folder):
+    cv2.imwrite(str(folder / "images/1.png"), np.full((240, 320, 3), 90, np.uint8))
+    with pytest.raises(ClipError, match=r"1\.jpg and .*1\.png would share"):
+        find_photographs(folder)
+
+
 def test_photograph_too_small(folder):
     for name in ("images/1.jpg", "masks/1.png"):
         cv2.imwrite(str(folder / name), np.zeros((100, 320), np.uint8))

@@ -43,6 +43,9 @@ def command(arguments: list[str]) -> int:
         action="store_true",
         help="score many thresholds and write the best into the model",
     )
+    parser.add_argument(
+        "--pixel-threshold", type=int, metavar="THETA", help="of eq. (9) (the paper's 1000)"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     parser.add_argument("--precision", default="auto", help="auto, fp32, bf16 or int8 (auto)")
     parser.add_argument("--backend", default="torch", help="torch, openvino or auto (torch)")
@@ -60,8 +63,9 @@ def command(arguments: list[str]) -> int:
     if options.held_aside and (not options.out or len(options.held_aside) != len(options.data)):
         parser.error("--held-aside goes with --out, one folder for each of --data")
     if options.out:
-        if options.tune or options.threshold is not None or options.json:
-            parser.error("--out goes without --tune, --threshold and --json")
+        without = (options.threshold, options.pixel_threshold, options.json)
+        if options.tune or any(option is not None for option in without):
+            parser.error("--out goes without --tune, --threshold, --pixel-threshold and --json")
         return _report(options)
     if options.json and not options.json.parent.is_dir():
         parser.error(f"no folder {options.json.parent} to write the scores to")
@@ -116,11 +120,18 @@ def _score(options: argparse.Namespace) -> None:
         engine = InferenceEngine(model, options.device, options.precision, options.backend)
         for folder in options.data:
             progress = partial(tqdm, desc=str(folder), unit="clip", leave=False, disable=None)
-            (result,) = evaluate(engine, [folder], thresholds, progress=progress)
+            (result,) = evaluate(engine, [folder], thresholds, **_theta(options), progress=progress)
             scores.setdefault(str(model), {})[str(folder)] = result.to_dict()
             seen = ", which it was trained on" if was_trained_on(loaded, folder) else ""
             _print(f"{model} on {folder}{seen}", result)
     _write_json(options.json, scores)
+
+
+def _theta(options: argparse.Namespace) -> dict[str, int]:
+    """What the options say of eq. (9)."""
+    if options.pixel_threshold is None:
+        return {}
+    return {"pixel_threshold": options.pixel_threshold}
 
 
 def _print(title: str, result: "Evaluation") -> None:
@@ -161,7 +172,7 @@ def _tune(options: argparse.Namespace) -> None:
         check_unseen(loaded, folder)
     engine = InferenceEngine(model, options.device, options.precision, options.backend)
     progress = partial(tqdm, unit="clip", leave=False, disable=None)
-    scores = evaluate(engine, options.data, THRESHOLDS, progress=progress)
+    scores = evaluate(engine, options.data, THRESHOLDS, **_theta(options), progress=progress)
     print("            pixels                    windows                   defects        false")
     print("threshold   precision recall  F1      precision recall  F1      planted found  events")
     for score in scores:

@@ -62,7 +62,8 @@ def command(arguments: list[str]) -> int:
         )
     print(
         f"{options.out}: {summary['clip_count']} clips, {summary['frame_count']} frames of "
-        f"{width}x{height}, {100 * summary['defect_pixel_ratio']:.2f} % of the pixels are defect"
+        f"{width}x{height}, {100 * summary['defect_pixel_ratio']:.2f} % of the pixels are defect, "
+        f"{sum(not clip['defect_pixel_ratio'] for clip in summary['clips'])} clips have none"
     )
     return 0
 
@@ -132,6 +133,7 @@ def _plan_simulated(options: argparse.Namespace) -> tuple[list[Any], dict[str, A
 
 
 def _plan_photos(options: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
+    from weld_inspection.training.clip_metadata import ClipError
     from weld_inspection.training.photo_plans import choose_subset, plan_clips, plan_video
     from weld_inspection.training.photo_split import split_names
     from weld_inspection.training.photographs import find_photographs
@@ -148,7 +150,12 @@ def _plan_photos(options: argparse.Namespace) -> tuple[list[Any], dict[str, Any]
         plans = [plan_video(chosen, duration=options.duration, **common)]
     else:
         plans = plan_clips(chosen, passages=options.clips, **common)
-    held_aside = split_names([item.name for item in found], options.split)[1]
+    try:
+        held_aside = split_names([item.name for item in found], options.split)[1]
+    except ClipError:
+        if not 0 <= options.split < 1:
+            raise
+        held_aside = []  # too few to be divided, which `--subset all` need not be
     return plans, {
         "kind": "photo",
         "rig": options.rig,

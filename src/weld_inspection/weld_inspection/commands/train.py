@@ -63,6 +63,8 @@ def command(arguments: list[str]) -> int:
 
     resume = options.pop("resume", False)
     file = options.pop("config", None)
+    if resume and file:
+        parser.error("--resume goes on with the numbers of the run: leave --config out")
     if resume:
         file = Path(options.get("out", DEFAULT_OUT)) / "training.json"
         if not file.is_file():

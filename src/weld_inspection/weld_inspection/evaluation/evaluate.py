@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from weld_inspection.errors import InspectionError
-from weld_inspection.evaluation.curves import Curves
+from weld_inspection.evaluation.curves import PIXEL_THRESHOLD, Curves
 from weld_inspection.evaluation.events import (
     EventScore,
     WindowFinding,
@@ -31,6 +31,7 @@ from weld_inspection.inspection.seam import CarriagePositions, SeamGeometry
 from weld_inspection.simulation.rigs import RIGS
 from weld_inspection.stamps import NANOSECONDS
 from weld_inspection.training.clip_metadata import ClipDefect, ClipMetadata
+from weld_inspection.training.clip_plans import FRAME_RATE
 from weld_inspection.training.clips import Clip, open_clips
 from weld_inspection.training.metrics import binary_metrics
 
@@ -159,6 +160,7 @@ def evaluate(
     folders: Sequence[Path],
     thresholds: Sequence[float] = (),
     *,
+    pixel_threshold: int = PIXEL_THRESHOLD,
     curves: Curves | None = None,
     progress: Callable[[list[Clip]], Iterable[Clip]] = iter,
 ) -> list[Evaluation]:
@@ -168,6 +170,7 @@ def evaluate(
         engine: Runs the model.
         folders: Clips, see `training.clips`; they count as one set.
         thresholds: Probabilities above which a pixel is defect; the model's own by default.
+        pixel_threshold: theta of eq. (9), for the windows found and for what is truly defective.
         curves: Takes all probabilities, for what is swept over every threshold.
         progress: Wraps the list of clips to show progress, such as `tqdm.tqdm`.
 
@@ -178,7 +181,10 @@ def evaluate(
         InspectionError: The clips cannot be used, none is as long as a window, or a threshold is no
             probability.
     """
-    settings = [DecisionSettings(t) for t in thresholds or (engine.info.threshold,)]
+    settings = [
+        DecisionSettings(threshold, pixel_threshold)
+        for threshold in thresholds or (engine.info.threshold,)
+    ]
     tallies = [Tally(setting) for setting in settings]
     clips = [clip for folder in folders for clip in open_clips(folder)]
     long = [clip for clip in clips if clip.metadata.frame_count >= engine.info.window]
@@ -237,7 +243,14 @@ class RememberingEngine(WindowsAtOnce):
 
 
 def inspect_clip(engine: Engine, clip: Clip, settings: DecisionSettings) -> list[WindowResult]:
-    """Runs a clip through the inspector, with the clip's positions as the carriage's."""
+    """Runs a clip through the inspector, with the clip's positions as the carriage's.
+
+    Its frames are inspected as if they came at the camera's rate: what one of another rate shows
+    is no reason to take the time between its frames for a gap.
+
+    Raises:
+        InspectionError: Not every window was inspected.
+    """
     metadata = clip.metadata
     scale = CAMERA_WIDTH / metadata.width
     # A smallest region in camera pixels is meant for camera-size frames.
@@ -249,10 +262,12 @@ def inspect_clip(engine: Engine, clip: Clip, settings: DecisionSettings) -> list
     inspector = Inspector(engine, settings=settings, geometry=geometry, carriage=carriage)
     results = []
     for index, frame in enumerate(clip.frames()):
-        stamp_ns = round(index / metadata.frame_rate * NANOSECONDS)
+        stamp_ns = round(index / FRAME_RATE * NANOSECONDS)
         if metadata.positions is not None:
             carriage.add(stamp_ns, metadata.positions[index])
         results += inspector.add(frame, stamp_ns)
+    if len(results) != (wanted := metadata.frame_count // engine.info.window):
+        raise InspectionError(f"{clip.folder}: {len(results)} of {wanted} windows were inspected")
     return results
 
 

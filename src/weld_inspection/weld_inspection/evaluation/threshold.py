@@ -31,7 +31,8 @@ def best_threshold(scores: Sequence[Evaluation]) -> Evaluation:
     best = max((score for score in scores if score.window["f1"] > 0), key=worth, default=None)
     if best is None:
         raise InspectionError(
-            "no threshold finds a defective window: give clips with defects, or train longer"
+            "no threshold finds a defective window: train longer, or give clips with windows of "
+            "more defect pixels than --pixel-threshold"
         )
     return best
 

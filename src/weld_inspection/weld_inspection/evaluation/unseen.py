@@ -3,24 +3,19 @@
 from pathlib import Path
 
 from weld_inspection.errors import InspectionError
-from weld_inspection.evaluation.variants import trainings
 from weld_inspection.networks.weights import Model
 from weld_inspection.training.data_set import set_digest
+from weld_inspection.training.start import data_behind
 
 
 def was_trained_on(model: Model, folder: Path) -> bool:
-    """Whether a model was trained on a set of clips, as far as its file tells.
+    """Whether a model, or one that it started from, was trained on a set of clips.
 
     Args:
-        model: The model; files of earlier versions do not tell what they were trained on.
+        model: The model; files of earlier versions do not tell all that they were trained on.
         folder: The set, as a whole: of single clips of it nothing is known.
     """
-    seen = {
-        entry.split()[-1]
-        for training in trainings(model.training)
-        for entry in training.get("data", ())
-    }
-    return set_digest(folder) in seen
+    return set_digest(folder) in {entry.split()[-1] for entry in data_behind(model.training)}
 
 
 def check_unseen(model: Model, folder: Path) -> None:

@@ -109,12 +109,19 @@ class ClipWriter:
             position: Place of the frame's centre along the seam, m, where known.
 
         Raises:
-            ClipError: The image is not a colour image or the mask's size differs from it.
+            ClipError: The image is not a colour image, or the mask's size differs from it or it
+                has other values, such as class numbers.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ClipError(f"a frame must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
         if mask.shape != image.shape[:2] or mask.dtype != np.uint8:
             raise ClipError(f"mask {mask.shape} {mask.dtype} does not fit frame {image.shape}")
+        if (mask + np.uint8(1)).max() > 1:  # 255 and 0 come to 0 and 1
+            values = [value for value in np.unique(mask).tolist() if value not in (0, 255)]
+            raise ClipError(
+                f"a mask is 0 where metal is sound and 255 where there is a defect, not "
+                f"{', '.join(map(str, values[:5]))}"
+            )
         width, height = self._size
         if image.shape[:2] != (height, width):
             image = cv2.cvtColor(resize_frame(image, width, height), cv2.COLOR_RGB2BGR)

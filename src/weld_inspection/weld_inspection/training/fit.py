@@ -23,18 +23,19 @@ from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.engine import choose_device, choose_precision
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
-from weld_inspection.networks.weights import save_model
+from weld_inspection.networks.weights import load_model, save_model
 from weld_inspection.provenance import provenance
 from weld_inspection.training.config import TrainingConfig
 from weld_inspection.training.crops import DEFECT_SHARE, Crop
 from weld_inspection.training.data_set import set_digest
 from weld_inspection.training.folder_lock import hold_folder
 from weld_inspection.training.module import COURSE, WindowSegmentation
-from weld_inspection.training.start import take_over
+from weld_inspection.training.start import data_behind, take_over
 from weld_inspection.training.windows import WindowDataset
 from weld_inspection.whole_files import part_of, write_whole
 
 STEPS_BETWEEN_CHECKPOINTS = 100  # what a kill may cost, in an epoch that is longer
+CLIP_CHANNELS = 3
 CHECKPOINT = "last.ckpt"
 CONFIG = "training.json"
 MODEL = "model.safetensors"
@@ -82,6 +83,11 @@ def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: P
     network = build_network(
         NetworkConfig.from_dict({"architecture": config.network} | config.network_options)
     )
+    if network.config.in_channels != CLIP_CHANNELS:
+        raise InspectionError(
+            f"clips have {CLIP_CHANNELS} channels, red, green and blue, and the network options "
+            f"say in_channels {network.config.in_channels}: leave that out"
+        )
     if config.imbalance and not network.learns_by_pixels:
         raise InspectionError(
             f"imbalance counts pixels, and {config.network} does not learn by pixels: leave it out"
@@ -124,8 +130,13 @@ def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: P
         "data": [f"{Path(folder).name} {set_digest(Path(folder))}" for folder in config.data],
     }
     epochs_done = 0
-    if checkpoint is not None:
+    if checkpoint is None:
+        parents = [load_model(Path(name)) for name in (config.start_from, config.teacher) if name]
+        before = set().union(*(data_behind(parent.training) for parent in parents))
+        module.course["data_before"] = sorted(before)
+    else:
         place = _read_place(checkpoint, module)
+        module.course["data_before"] = place.course.get("data_before", [])
         _check_numbers(out, config, place, module.course)
         training.sampler.go_on_from(place, config.batch_size)
         epochs_done = place.epoch + (not place.within)
@@ -144,8 +155,9 @@ class Place:
         epoch: From 0.
         batches: Of this epoch that were done.
         within: Whether more were to come.
-        course: What its steps depend on beside the config: `processes`, and `data` with their
-            digests. Checkpoints of earlier versions do not tell.
+        course: What its steps depend on beside the config: `processes`, `data` with their
+            digests, and `data_before`, see `data_behind`. Checkpoints of earlier versions do not
+            tell.
     """
 
     epoch: int

@@ -70,6 +70,7 @@ class WindowSegmentation(lightning.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """Returns the loss of a batch: frames (B, T, H, W, 3) uint8, masks (B, T, H, W) 0/1."""
+        self._seed_draws()
         frames, masks = self._frames(batch), batch["masks"]
         counted = self._draw_counted(masks, index) if self.config.imbalance else None
         if self._teacher:
@@ -85,6 +86,11 @@ class WindowSegmentation(lightning.LightningModule):
             "loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=1, sync_dist=True
         )
         return loss
+
+    def _seed_draws(self) -> None:
+        """Lets what a network draws follow from the step, also in a run that goes on."""
+        numbers = [self.config.seed, self.global_step, self.global_rank]
+        torch.manual_seed(int(np.random.default_rng(numbers).integers(2**63)))
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
         """Adds a batch to the epoch's metrics."""

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,8 @@ from weld_inspection.training.clip_metadata import ClipError
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 MIN_WIDTH, MIN_HEIGHT = 320, 180
 """A quarter of the camera's frame: less holds nothing to travel over."""
+
+PAINT = "a mask is 0 where metal is sound and 255 where there is a defect; convert it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +42,15 @@ class Photograph:
         """Reads image (H, W, 3) uint8 BGR and mask (H, W) uint8, 0 or 255.
 
         Raises:
-            ClipError: A file cannot be read, is too small, or the sizes differ.
+            ClipError: A file cannot be read, is too small, the sizes differ, or the mask is in
+                colours or class numbers.
         """
         image = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
-        mask = cv2.imread(str(self.mask_path), cv2.IMREAD_GRAYSCALE)
+        mask = cv2.imread(str(self.mask_path), cv2.IMREAD_COLOR)
         for path, pixels in ((self.path, image), (self.mask_path, mask)):
             if pixels is None:
                 raise ClipError(f"{path} cannot be read as an image")
-        if mask.shape != image.shape[:2]:
+        if mask.shape != image.shape:
             raise ClipError(
                 f"{self.mask_path} is {mask.shape[1]}x{mask.shape[0]}, "
                 f"its photograph {image.shape[1]}x{image.shape[0]}"
@@ -56,7 +60,12 @@ class Photograph:
                 f"{self.path} is {image.shape[1]}x{image.shape[0]}: "
                 f"a photograph needs at least {MIN_WIDTH}x{MIN_HEIGHT}"
             )
-        return image, np.where(mask >= 128, 255, 0).astype(np.uint8)
+        gray = mask[..., 0]
+        if (mask != gray[..., None]).any():
+            raise ClipError(f"{self.mask_path} is in colours: {PAINT}")
+        if 0 < gray.max() < 128:
+            raise ClipError(f"{self.mask_path} has no value above {gray.max()}: {PAINT}")
+        return image, np.where(gray >= 128, 255, 0).astype(np.uint8)
 
 
 def find_photographs(folder: Path | str) -> list[Photograph]:
@@ -66,7 +75,7 @@ def find_photographs(folder: Path | str) -> list[Photograph]:
         folder: Holds `images/NAME.jpg` (or .jpeg, .png) and `masks/NAME.png`.
 
     Raises:
-        ClipError: A folder is missing or empty, or a photograph has no mask.
+        ClipError: A folder is missing or empty, or a photograph has no mask or shares it.
     """
     root = Path(folder)
     images, masks = root / "images", root / "masks"
@@ -76,6 +85,9 @@ def find_photographs(folder: Path | str) -> list[Photograph]:
     files = sorted(path for path in images.iterdir() if path.suffix.lower() in IMAGE_ENDINGS)
     if not files:
         raise ClipError(f"{images} holds no photographs ({', '.join(IMAGE_ENDINGS)})")
+    for one, other in pairwise(sorted(files, key=lambda path: path.stem)):
+        if one.stem == other.stem:
+            raise ClipError(f"{one} and {other} would share a mask and clips: rename one of them")
     photographs = [Photograph(path, masks / (path.stem + ".png")) for path in files]
     for photograph in photographs:
         if not photograph.mask_path.is_file():

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,21 @@ from weld_inspection.networks.weights import load_model
 OPEN, SHUT = 2.0, -3.0  # added to the gates' biases
 HANDED_ON = (1 + math.exp(-OPEN)) ** 2
 SMALL = 0.3
+
+
+def data_behind(training: dict[str, Any]) -> set[str]:
+    """Tells which sets of clips a model has learned from, as far as its file tells.
+
+    Args:
+        training: What its training wrote about itself.
+
+    Returns:
+        Names with digests: of its training, of those of the models that it started from or was
+        taught by, and, of a mean, of all its members'.
+    """
+    if "mean_of" in training:
+        return set().union(*(data_behind(member) for member in training["mean_of"]))
+    return {*training.get("data", ()), *training.get("data_before", ())}
 
 
 def take_over(network: nn.Module, path: Path) -> set[str]:

@@ -139,7 +139,21 @@ class WindowDataset(Dataset):
 
 
 def _allocate(shape: tuple[int, ...], limit: int) -> np.ndarray:
-    """Returns room for uint8 values: in memory, or beyond `limit` bytes in a temporary file."""
-    if np.prod(shape, dtype=np.int64) <= limit:
+    """Returns room for uint8 values: in memory, or beyond `limit` bytes in a temporary file.
+
+    Raises:
+        ClipError: The disk has not enough room.
+    """
+    size = int(np.prod(shape, dtype=np.int64))
+    if size <= limit:
         return np.empty(shape, np.uint8)
-    return np.memmap(tempfile.TemporaryFile(), np.uint8, "w+", shape=shape)
+    try:
+        file = tempfile.TemporaryFile()
+        # Now, for where room is missing later the system ends the process.
+        os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        raise ClipError(
+            f"{size / 1e9:.1f} GB of decoded frames do not fit into {tempfile.gettempdir()} "
+            f"({error.strerror}): make room there, or set TMPDIR to a folder with more"
+        ) from error
+    return np.memmap(file, np.uint8, "r+", shape=shape)
