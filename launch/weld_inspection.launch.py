@@ -171,7 +171,10 @@ def make_nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             weld["frame_rate"] = camera_file["frame_rate"]
         nodes.append(node("simulated_carriage", weld, {}))
     if replayed:
-        nodes.append(node("recorded_carriage", carriage | {"path": path}, given("path")))
+        bag = {"path": path} | {
+            name: camera_file[name] for name in ("loop", "bag_topic") if name in camera_file
+        }
+        nodes.append(node("recorded_carriage", carriage | bag, given("path")))
     return [*fast_dds_actions(), *nodes]
 
 

@@ -9,11 +9,14 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import Transition
+from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
 
 from weld_inspection.nodes import qos
 from weld_inspection.simulation.weld import SimulatedWeld
@@ -381,6 +384,32 @@ def test_a_carriage_does_not_wait_for_ever_for_its_listeners(graph, start):
     graph.wait_for_output(carriage, "begins after 1 s without all the subscribers")
     start(**{"source": "simulated", "simulated.duration": 1.0, "start.camera_info_subscribers": 2})
     graph.wait_for(lambda: states, what="a carriage state")
+
+
+def test_a_recorded_carriage_goes_with_every_pass_of_a_looping_bag(graph, start, tmp_path):
+    store, kind = get_typestore(Stores.ROS2_JAZZY), "weld_interfaces/msg/CarriageState"
+    store.register(get_types_from_msg("std_msgs/Header header", kind))
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        images = writer.add_connection("/weld/image_raw", IMAGE_TYPE, typestore=store)
+        carriage = writer.add_connection("/weld/carriage_state", kind, typestore=store)
+        for k in range(20):
+            at = T0 + k * PERIOD_NS
+            header = Header(stamp=Time(sec=at // 10**9, nanosec=at % 10**9))
+            picture = Image(header=header, height=2, width=2, step=6, encoding="bgr8")
+            picture.data = array("B", bytes(12))
+            state = CarriageState(header=header, position=k / 100, weld_id="W1")
+            writer.write(images, at, serialize_message(picture))
+            writer.write(carriage, at, serialize_message(state))
+    states = graph.collect(CarriageState, "/weld/carriage_state", qos.CARRIAGE)
+    plan = {"path": str(tmp_path / "bag"), "loop": True}
+    graph.run("recorded_carriage", parameters=plan | {"start.subscribers": 1})
+    graph.wait_for_state("weld/recorded_carriage")
+    start(**plan, **{"source": "bag", "start.camera_info_subscribers": 2})
+    graph.wait_for(lambda: len(states) >= 50, what="the states of three passes")
+    assert [stamp_ns(state) for state in states[:50]] == [T0 + k * PERIOD_NS for k in range(50)]
+    positions = [state.position for state in states[:50]]
+    assert positions == pytest.approx([k % 20 / 100 for k in range(50)])
+    assert {state.weld_id for state in states} == {"W1"}
 
 
 def test_simulated_weld_with_its_carriage(graph, start):

@@ -45,6 +45,16 @@ def test_every_state_comes_once_and_in_time(bag):
     assert carriage.follow(SECOND)[0] == state(SECOND)
 
 
+def test_states_go_with_every_pass_of_a_loop(bag):
+    # The images begin at the tenth state, and a pass of them takes as long as thirty.
+    begin, length = SECOND + 10 * PERIOD, 30 * PERIOD
+    carriage = RecordedCarriage(bag, span_ns=(begin, length))
+    given = [data for k in range(100) for data in carriage.follow(begin + k * PERIOD)]
+    assert given == [state(begin + k * PERIOD) for k in range(100 + AHEAD_NS // PERIOD)]
+    carriage.restart()
+    assert carriage.follow(begin)[0] == state(begin)
+
+
 def test_a_bag_need_not_hold_the_definitions_of_its_types(tmp_path):
     store = get_typestore(Stores.ROS2_JAZZY)
     store.register(get_types_from_msg("std_msgs/Header header\nfloat64 position", CARRIAGE_TYPE))

@@ -2,6 +2,7 @@
 
 import http.server
 import threading
+from contextlib import closing
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.typesys import Stores, get_typestore
 
+from weld_inspection.camera.bag import Bag
 from weld_inspection.camera.images import natural_key
 from weld_inspection.camera.simulated import SimulatedRecording
 from weld_inspection.camera.source import CameraError
@@ -215,6 +217,8 @@ def test_bag_loops_without_going_back(make_bag, clock, number, t0):
     source.close()
     assert [frame.stamp_ns for frame in frames] == [t0 + k * 50_000_000 for k in range(30)]
     assert number(frames[12].image) == 0
+    with closing(Bag(make_bag(name="again"))) as bag:
+        assert bag.span_ns() == (t0, frames[12].stamp_ns - t0)
 
 
 COLOUR = np.array([[[10, 20, 30], [40, 50, 60]]] * 3, np.uint8)

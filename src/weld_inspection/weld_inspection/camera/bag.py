@@ -14,10 +14,12 @@ from rosbags.typesys.store import Typestore
 from weld_inspection.camera.recording import RecordedImage, Recording
 from weld_inspection.camera.source import CameraError
 from weld_inspection.inspection.camera_image import CameraImage, ImageError
+from weld_inspection.recording.message import header_stamp_ns
 from weld_inspection.stamps import NANOSECONDS, to_nanoseconds
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 DEFAULT_TOPIC_ENDING = "image_raw"
+LAST_IMAGES_NS = 2_000_000_000  # the last image lies in the last of a bag, as a rule
 RATE_SAMPLES = 11  # messages from whose stamps the frame rate is taken
 # What a reader raises on a bag that is absent, damaged or of another format: its own errors and
 # those of the files, of SQLite, of decompression and of unpacking, which have nothing in common.
@@ -89,6 +91,30 @@ class Bag(Recording):
         self._messages: Iterator[tuple[Connection, int, bytes]] = self._reader.messages(
             connections=self._connections
         )
+
+    def span_ns(self) -> tuple[int, int]:
+        """Tells what a pass of `Playback` takes.
+
+        Returns:
+            The first image's stamp, and the time from it to that of the next pass, nanoseconds.
+
+        Raises:
+            CameraError: The bag is damaged.
+        """
+        try:
+            messages = self._reader.messages(connections=self._connections)
+            first = header_stamp_ns(bytes(next(messages)[2]))
+            # All of a bag need not be read to find its last image.
+            late = self._reader.end_time - LAST_IMAGES_NS
+            last = first
+            for start in (late, None):
+                for _, _, data in self._reader.messages(connections=self._connections, start=start):
+                    last = header_stamp_ns(bytes(data))
+                if last != first:
+                    break
+        except DAMAGE as error:
+            raise CameraError(f"bag {self.name} is damaged: {error}") from error
+        return first, last - first + round(NANOSECONDS / self.frame_rate)
 
     def close(self) -> None:
         """See Recording."""

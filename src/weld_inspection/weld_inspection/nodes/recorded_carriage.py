@@ -1,10 +1,12 @@
 """A recorded carriage: says again where the carriage was when a bag's frames were taken."""
 
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from diagnostic_updater import DiagnosticStatusWrapper
 
+from weld_inspection.camera.bag import Bag
 from weld_inspection.camera.recorded_carriage import RecordedCarriage
 from weld_inspection.nodes.carriage_node import CarriageNode
 from weld_inspection.nodes.inspection_node import run_node
@@ -31,8 +33,13 @@ class RecordedCarriageNode(CarriageNode):
 
     def open(self) -> None:
         """Reads the bag and makes the publisher."""
-        path = Path(self._listener.get_params().path).expanduser()
-        self._carriage = RecordedCarriage(path)
+        parameters = self._listener.get_params()
+        path = Path(parameters.path).expanduser()
+        span_ns = None
+        if parameters.loop:
+            with closing(Bag(path, parameters.bag_topic)) as bag:
+                span_ns = bag.span_ns()
+        self._carriage = RecordedCarriage(path, span_ns=span_ns)
         self.get_logger().info(f"{path}: {self._carriage.count} carriage states")
         self.advertise()
 
@@ -61,7 +68,8 @@ class RecordedCarriageNode(CarriageNode):
     def diagnose(self, status: DiagnosticStatusWrapper) -> None:
         """Tells how much of the recording has been played."""
         if self._carriage is not None:
-            status.add("states", f"{self._published} of {self._carriage.count}")
+            status.add("states in the bag", str(self._carriage.count))
+            status.add("states published", str(self._published))
 
 
 def main() -> int:

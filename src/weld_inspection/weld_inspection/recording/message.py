@@ -46,3 +46,15 @@ def header_stamp_ns(data: bytes) -> int:
     order = "<" if data[1] & 1 else ">"
     seconds, nanoseconds = struct.unpack(f"{order}iI", data[_STAMP_BEGIN:_STAMP_END])
     return seconds * NANOSECONDS + nanoseconds
+
+
+def with_stamp(data: bytes, stamp_ns: int) -> bytes:
+    """Copies a message with another stamp in its header.
+
+    Args:
+        data: A message in CDR whose first field is a std_msgs/Header.
+        stamp_ns: In nanoseconds.
+    """
+    order = "<" if data[1] & 1 else ">"
+    stamp = struct.pack(f"{order}iI", *divmod(stamp_ns, NANOSECONDS))
+    return data[:_STAMP_BEGIN] + stamp + data[_STAMP_END:]
