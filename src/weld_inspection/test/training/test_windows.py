@@ -1,6 +1,7 @@
 """Windows of clips as training takes them."""
 
 import logging
+import tempfile
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from weld_inspection.inspection.preprocessing import resize_frame, resize_mask
+from weld_inspection.testing.small_disk import small_disk
 from weld_inspection.training.clips import ClipError, ClipWriter
 from weld_inspection.training.crops import Crop
 from weld_inspection.training.windows import WindowDataset
@@ -91,6 +93,14 @@ def test_a_set_beyond_memory_reads_the_same(clips):
     assert isinstance(small._frames, np.memmap) and not isinstance(large._frames, np.memmap)
     for index in range(len(large)):
         assert torch.equal(small[index]["frames"], large[index]["frames"])
+
+
+def test_a_set_beyond_memory_and_disk(clips, tmp_path_factory, monkeypatch):
+    with small_disk(tmp_path_factory.mktemp("full") / "disk", megabytes=1) as disk:
+        (disk / "taken").write_bytes(bytes(1_020_000))
+        monkeypatch.setattr(tempfile, "tempdir", str(disk))
+        with pytest.raises(ClipError, match="do not fit into .*disk .*TMPDIR"):
+            WindowDataset(clips, window=10, **SIZE, memory_limit=100)
 
 
 def items_equal(first, second):
