@@ -99,8 +99,10 @@ class Bag(Recording):
             The first image's stamp, and the time from it to that of the next pass, nanoseconds.
 
         Raises:
-            CameraError: The bag is damaged.
+            CameraError: The bag is damaged, or does not say its frame rate.
         """
+        if not self.frame_rate:
+            raise CameraError(f"bag {self.name} does not say its frame rate, and so not its end")
         try:
             messages = self._reader.messages(connections=self._connections)
             first = header_stamp_ns(bytes(next(messages)[2]))

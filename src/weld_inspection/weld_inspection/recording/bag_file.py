@@ -79,7 +79,7 @@ class BagFile:
         except WriterError as error:
             raise NameTakenError(f"{self._partial} is there already") from error
         except OSError as error:
-            self.discard()
+            shutil.rmtree(self._partial, ignore_errors=True)
             raise RecordingError(f"cannot begin a bag in {folder}: {error.strerror}") from error
         # Asked after the temporary name is held: whoever had that before has moved the bag by now.
         if self.path.exists():
