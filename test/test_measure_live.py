@@ -6,7 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from live_system import Use, Watcher
-from measure_live import percentiles, recorder_while_writing, tone_delays, typical_memory
+from measure_live import (
+    memory_each_minute,
+    percentiles,
+    recorder_while_writing,
+    tone_delays,
+)
 
 from weld_inspection.errors import InspectionError
 
@@ -58,7 +63,12 @@ def test_processor_time_counts_while_a_bag_is_written():
     writing = [False, True, True, False, False]
     assert recorder_while_writing(samples, times, writing) == 10.0
     assert recorder_while_writing(samples, times, [False] * 5) is None
-    assert typical_memory(samples, "recorder") == 60.2
+
+
+def test_memory_is_told_by_the_minute():
+    samples = [{"recorder": Use(0.0, 60.0 + k)} for k in range(90)]
+    assert memory_each_minute(samples, "recorder", min) == [60.0, 120.0]
+    assert memory_each_minute(samples, "recorder", max) == [119.0, 149.0]
 
 
 def test_percentiles_are_milliseconds():

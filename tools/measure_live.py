@@ -17,6 +17,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -208,11 +209,11 @@ def _measure(duration: float, arguments: list[str], folder: Path, ear: Ear) -> d
         "processor_percent_of_a_core": processor,
         "recorder_percent_while_writing": recorder_while_writing(samples, times, writing),
         "memory_mb_each_minute": {
-            name: [
-                typical_memory(samples[first : first + 60], name)
-                for first in range(0, len(samples), 60)
-            ]
-            for name in NODES
+            name: memory_each_minute(samples, name, np.median) for name in NODES
+        },
+        # Apart from what a node holds for a while, as the recorder the images before an event.
+        "lowest_memory_mb_each_minute": {
+            name: memory_each_minute(samples, name, min) for name in NODES
         },
         "bags": bags,
         "made_with": provenance(),
@@ -235,9 +236,12 @@ def recorder_while_writing(
     return round(100 * spent / lasted, 1) if lasted else None
 
 
-def typical_memory(samples: list[dict[str, Use]], name: str) -> float:
-    """Median of a node's memory in MB."""
-    return round(float(np.median([sample[name].memory for sample in samples])), 1)
+def memory_each_minute(
+    samples: list[dict[str, Use]], name: str, take: Callable[[list[float]], float]
+) -> list[float]:
+    """A node's memory in MB: what `take` makes of each minute's samples, one a second."""
+    held = [sample[name].memory for sample in samples]
+    return [round(float(take(held[first : first + 60])), 1) for first in range(0, len(held), 60)]
 
 
 def tone_delays(watcher: Watcher, ear: Ear) -> tuple[list[float], int, int]:
@@ -287,9 +291,12 @@ def tell(result: dict) -> None:
     ):
         values = (result[key][level] for level in ("p50", "p99", "max"))
         print(f"  {name:36s} " + " ".join(f"{'-' if v is None else v:>8}" for v in values))
-    print(f"  {'':36s} {'% of a core':>12s}   MB, each minute")
+    print(f"  {'':36s} {'% of a core':>12s}   MB, each minute (lowest to median)")
     for name, percent in result["processor_percent_of_a_core"].items():
-        memory = ", ".join(f"{value:.0f}" for value in result["memory_mb_each_minute"][name])
+        lowest, usual = (
+            result[key][name] for key in ("lowest_memory_mb_each_minute", "memory_mb_each_minute")
+        )
+        memory = ", ".join(f"{a:.0f} to {b:.0f}" for a, b in zip(lowest, usual, strict=True))
         print(f"  {name:36s} {percent:12.1f}   {memory}")
     if (percent := result["recorder_percent_while_writing"]) is not None:
         print(f"  {'recorder while writing':36s} {percent:12.1f}")
