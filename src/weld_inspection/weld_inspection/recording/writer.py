@@ -123,7 +123,6 @@ class BagWriter:
         self._changed = threading.Condition()
         self._status = WriterStatus(bytes_used=budget.bytes_used)
         self._files: dict[int, _OpenFile] = {}
-        self._dropping = False
         self._sequence = next_sequence(folder)
         self._thread = threading.Thread(target=self._run, name="bag_writer", daemon=True)
         self._leftovers = unfinished_bags(folder)

@@ -14,6 +14,7 @@ CLIP_FORMAT_VERSION = 1
 
 METADATA_NAME = "clip.json"
 SOURCE_KINDS = ("simulated", "photo", "recording")
+MASK_VALUES = "a mask is 0 where metal is sound and 255 where there is a defect"  # for errors
 
 
 class ClipError(InspectionError):

@@ -21,6 +21,7 @@ import numpy as np
 
 from weld_inspection.inspection.preprocessing import resize_frame, resize_mask
 from weld_inspection.training.clip_metadata import (
+    MASK_VALUES,
     METADATA_NAME,
     ClipDefect,
     ClipError,
@@ -118,10 +119,7 @@ class ClipWriter:
             raise ClipError(f"mask {mask.shape} {mask.dtype} does not fit frame {image.shape}")
         if (mask + np.uint8(1)).max() > 1:  # 255 and 0 come to 0 and 1
             values = [value for value in np.unique(mask).tolist() if value not in (0, 255)]
-            raise ClipError(
-                f"a mask is 0 where metal is sound and 255 where there is a defect, not "
-                f"{', '.join(map(str, values[:5]))}"
-            )
+            raise ClipError(f"{MASK_VALUES}, not {', '.join(map(str, values[:5]))}")
         width, height = self._size
         if image.shape[:2] != (height, width):
             image = cv2.cvtColor(resize_frame(image, width, height), cv2.COLOR_RGB2BGR)

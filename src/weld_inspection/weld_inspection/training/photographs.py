@@ -8,13 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from weld_inspection.training.clip_metadata import ClipError
+from weld_inspection.training.clip_metadata import MASK_VALUES, ClipError
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
 MIN_WIDTH, MIN_HEIGHT = 320, 180
 """A quarter of the camera's frame: less holds nothing to travel over."""
-
-PAINT = "a mask is 0 where metal is sound and 255 where there is a defect; convert it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +60,11 @@ class Photograph:
             )
         gray = mask[..., 0]
         if (mask != gray[..., None]).any():
-            raise ClipError(f"{self.mask_path} is in colours: {PAINT}")
+            raise ClipError(f"{self.mask_path} is in colours: {MASK_VALUES}; convert it")
         if 0 < gray.max() < 128:
-            raise ClipError(f"{self.mask_path} has no value above {gray.max()}: {PAINT}")
+            raise ClipError(
+                f"{self.mask_path} has no value above {gray.max()}: {MASK_VALUES}; convert it"
+            )
         return image, np.where(gray >= 128, 255, 0).astype(np.uint8)
 
 
