@@ -144,6 +144,12 @@ def test_a_manager_leads_where_autostart_is_off(graph, run_probe, file):
     assert graph.state(NODE) == "finalized"
 
 
+def test_a_manager_shuts_down_what_was_never_configured(graph, run_probe):
+    run_probe(autostart=False)
+    assert graph.change_state(NODE, Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
+    assert graph.state(NODE) == "finalized"
+
+
 def test_a_manager_is_refused_what_cannot_be_opened(graph, run_probe, file):
     run_probe(autostart=False)
     assert not graph.change_state(NODE, Transition.TRANSITION_CONFIGURE)

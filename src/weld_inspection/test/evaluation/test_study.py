@@ -13,6 +13,7 @@ from weld_inspection.commands.evaluate import command as evaluate
 from weld_inspection.commands.make_dataset import command as make_dataset
 from weld_inspection.commands.study import command as study
 from weld_inspection.errors import InspectionError
+from weld_inspection.evaluation.variants import describe_all
 from weld_inspection.networks.averaging import average_models
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
@@ -338,6 +339,24 @@ def test_table_3_is_of_trainings_with_more_and_more_sound_metal(clips, numbers, 
     assert [row["network"] for row in table] == [
         f"bi-CRRN-ED w/attn ({number}:1)" for number in (3, 10, 20, 30)
     ]
+
+
+@pytest.mark.parametrize(("before", "of_one_row"), [(["a 1"], True), (["b 2"], False)])
+def test_trainings_of_other_beginnings_are_no_seeds_of_one(before, of_one_row, tmp_path):
+    paths = [tmp_path / "one.safetensors", tmp_path / "other.safetensors"]
+    network = build_network(NetworkConfig("bi_crrn_e", channels=4, width=24, height=18, window=3))
+    for seed, (path, behind) in enumerate(zip(paths, (["a 1"], before), strict=True)):
+        told = {"config": {"seed": seed, "start_from": "model.safetensors"}, "data": ["c 3"]}
+        save_model(path, network, told | {"data_before": behind})
+    names = {described.variant.name for described in describe_all(paths)}
+    assert len(names) == (1 if of_one_row else 2)
+
+
+def test_parts_that_have_their_network_take_no_other(tmp_path, capsys):
+    arguments = ["--data", str(tmp_path), "--out", str(tmp_path / "out"), "--networks", "unet"]
+    with pytest.raises(SystemExit):
+        study([*arguments, "--parts", "imbalance"])
+    assert "--networks is of part networks" in capsys.readouterr().err
 
 
 def test_a_folder_without_clips_says_how_to_make_them(numbers, tmp_path):

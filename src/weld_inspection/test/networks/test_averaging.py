@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -61,7 +63,14 @@ def test_one_model_has_no_mean(tmp_path):
         average_models([tmp_path / "one.safetensors"], tmp_path / "mean.safetensors")
 
 
-@pytest.mark.parametrize(("out", "says"), [("a.safetensors", "one of the models"), ("m.pt", "end")])
+@pytest.mark.parametrize(
+    ("out", "says"),
+    [
+        ("a.safetensors", "one of the models"),
+        (str(Path("a.safetensors").resolve()), "one of the models"),
+        ("m.pt", "end"),
+    ],
+)
 def test_file_that_cannot_be_written_to(out, says, capsys):
     with pytest.raises(SystemExit):
         command(["--model", "a.safetensors", "b.safetensors", "--out", out])

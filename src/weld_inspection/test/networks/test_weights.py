@@ -38,6 +38,16 @@ def test_round_trip(saved):
     assert not list(path.parent.glob("*.part"))
 
 
+def test_a_tensor_that_a_network_uses_twice_is_kept_in_both_places(tmp_path):
+    network = build_network(CONFIG)
+    network.merge_cell[0].bias = network.merge_hidden[0].bias
+    save_model(tmp_path / "tied.safetensors", network, {})
+    frames = torch.randn(1, 3, 3, 18, 24)
+    with torch.no_grad():
+        found = load_model(tmp_path / "tied.safetensors").network(frames)
+        assert torch.equal(found, network.eval()(frames))
+
+
 def test_file_can_be_read_by_whom_the_folder_lets(saved, tmp_path):
     other = tmp_path / "other"
     other.touch()

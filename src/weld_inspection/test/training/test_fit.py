@@ -1,6 +1,7 @@
 import errno
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -434,6 +435,43 @@ def test_a_training_goes_on_from_a_model_with_its_statistics(clips, tmp_path):
             assert torch.equal(network.state_dict()[name], first.state_dict()[name]), name
     moved = whole.spatial_encoder.layers[0].weight != first.spatial_encoder.layers[0].weight
     assert moved.any()
+
+
+def test_a_run_that_goes_on_with_other_clips_remembers_those_before(clips, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(clips / "clip0", other / "clip0")
+    fit(config(clips, tmp_path / "run"))
+    model = fit(config(other, tmp_path / "run", epochs=2), resume=True)
+    training = load_model(model).training
+    assert training["data"] == [f"other {set_digest(other)}"]
+    assert training["data_before"] == [f"{clips.name} {set_digest(clips)}"]
+    training = load_model(fit(config(other, tmp_path / "run", epochs=3), resume=True)).training
+    assert training["data_before"] == [f"{clips.name} {set_digest(clips)}"]
+
+
+def test_a_resume_that_is_refused_leaves_the_run_as_it_is(clips, tmp_path):
+    run = tmp_path / "run"
+    fit(config(clips, run, epochs=2))
+    kept = {file.name: file.read_bytes() for file in run.iterdir()}
+    with pytest.raises(InspectionError, match="has come to epoch 2: give --epochs 2 or more"):
+        fit(config(clips, run, epochs=1), resume=True)
+    file = str(run / "model.safetensors")
+    with pytest.raises(InspectionError, match="begun anew: go on without --start-from"):
+        fit(config(clips, run, epochs=3, start_from=file), resume=True)
+    assert {file.name: file.read_bytes() for file in run.iterdir()} == kept
+
+
+def test_ctrl_c_is_told_as_such(clips, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(WindowSegmentation, "training_step", interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(config(clips, tmp_path / "run"))
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_more_imbalance_than_the_data_have(clips, tmp_path):

@@ -19,6 +19,13 @@ def test_the_command_line_wins_over_the_file(tmp_path):
     assert (config.epochs, config.seed, config.data) == (4, 5, ("clips",))
 
 
+def test_a_rate_without_a_point_is_a_number_in_a_file_as_on_the_command_line(tmp_path):
+    file = tmp_path / "train.yaml"
+    file.write_text("data: clips\nlearning_rate: 1e-3\nimbalance: 3e1\n")
+    config = read_training_config(file, {})
+    assert (config.learning_rate, config.imbalance) == (1e-3, 30.0)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -25,7 +25,7 @@ def command(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if options.out.suffix != ".safetensors":
         parser.error(f"--out {options.out} must end in .safetensors")
-    if options.out in options.model:
+    if options.out.resolve() in (model.resolve() for model in options.model):
         parser.error(f"--out {options.out} is one of the models: give another name")
     # Imported here: --help and wrong options answer without loading torch.
     from weld_inspection.networks.averaging import average_models

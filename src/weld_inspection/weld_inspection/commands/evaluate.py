@@ -90,7 +90,7 @@ def _report(options: argparse.Namespace) -> int:
         options.out,
         options.model,
         [
-            ReportedSet(folder.name, folder, held)
+            ReportedSet(folder.resolve().name, folder, held)
             for folder, held in zip(options.data, aside, strict=True)
         ],
         progress=lambda title: partial(tqdm, desc=title, unit="clip", leave=False, disable=None),

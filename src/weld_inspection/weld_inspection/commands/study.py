@@ -56,6 +56,8 @@ def command(arguments: list[str]) -> int:
     )
     from weld_inspection.training.config import read_training_config
 
+    if options.networks and "networks" not in options.parts:
+        parser.error("--networks is of part networks: imbalance and readings have their network")
     variants = []
     if "networks" in options.parts:
         named = options.networks

@@ -142,6 +142,7 @@ def _numbers(model: Model) -> list[Any]:
             # A training of a version that did not know an option took its default.
             DEFAULTS | training.get("config", {}) | dict.fromkeys(NOT_NUMBERS),
             training.get("data"),
+            training.get("data_before"),
             training.get("epochs"),
         ]
         for training in trainings(model.training)

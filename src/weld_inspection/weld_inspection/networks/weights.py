@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
@@ -68,7 +69,11 @@ def save_model(
         "training": json.dumps(training or {}),
         "threshold": json.dumps(threshold),
     }
-    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    # Copies: a file holds no tensor twice, and a network may use one in two places.
+    tensors = {
+        name: value.clone(memory_format=torch.contiguous_format)
+        for name, value in network.state_dict().items()
+    }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, save(tensors, metadata))

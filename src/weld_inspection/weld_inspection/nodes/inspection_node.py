@@ -68,7 +68,7 @@ class InspectionNode(LifecycleNode):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._state_label = "unconfigured"
         self._last_error = ""
-        self._kept: set[object] = set()
+        self._kept: set[object] | None = None  # what is there before the first configuring
         self._autostart = self.declare_parameter("autostart", True, AUTOSTART).value
         self._updater = self._create_updater()
         # Images that had to wait somewhere are gone, but not from the heap.
@@ -240,6 +240,8 @@ class InspectionNode(LifecycleNode):
         """Closes and destroys what open and start have created."""
         collect_all_again()
         self.close()
+        if self._kept is None:  # nothing was opened; the lifecycle's services go on answering
+            return
         for publisher in set(self.publishers) - self._kept:
             self.destroy_publisher(publisher)
         for subscription in set(self.subscriptions) - self._kept:

@@ -1,5 +1,6 @@
 """The numbers of a training, from a YAML file and the command line."""
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,10 @@ def read_training_config(path: Path | None, overrides: dict[str, Any]) -> Traini
             values[name] = tuple(given) if isinstance(given, (list, tuple)) else (given,)
     if isinstance(values.get("crop"), list):
         values["crop"] = tuple(values["crop"])
+    for name in ("learning_rate", "imbalance"):
+        if isinstance(values.get(name), str):  # YAML takes 1e-3, without a point, for a text
+            with suppress(ValueError):
+                values[name] = float(values[name])
     if values.get("network_options", {}) is None:  # the name alone, with nothing below it
         values["network_options"] = {}
     return TrainingConfig(**values)

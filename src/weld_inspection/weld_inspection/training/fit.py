@@ -136,14 +136,20 @@ def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: P
         module.course["data_before"] = sorted(before)
     else:
         place = _read_place(checkpoint, module)
-        module.course["data_before"] = place.course.get("data_before", [])
+        seen = {*place.course.get("data_before", []), *place.course.get("data", [])}
+        module.course["data_before"] = sorted(seen - set(module.course["data"]))
         _check_numbers(out, config, place, module.course)
         training.sampler.go_on_from(place, config.batch_size)
         epochs_done = place.epoch + (not place.within)
     if group.rank == 0:  # not earlier: what is refused leaves the run as it is
         _write_config(out, config)
         _keep_metrics(out, epochs_done)
-    trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
+    try:
+        trainer.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit as ended:
+        if trainer.interrupted:  # Lightning's way to end at Ctrl-C
+            raise KeyboardInterrupt from ended
+        raise
     return out / MODEL
 
 
@@ -379,7 +385,15 @@ def _check_numbers(out: Path, config: TrainingConfig, place: Place, course: dict
     remedy = "resume with the same, or train on from its model with --start-from"
     if begun.get("schedule", config.schedule) != config.schedule:
         raise InspectionError(f"{out} was begun with schedule {begun['schedule']}: {remedy}")
+    if config.epochs <= place.epoch:
+        done = place.epoch + 1
+        raise InspectionError(f"{out} has come to epoch {done}: give --epochs {done} or more")
     now = _without_folders(config)
+    was = Path(begun.get("start_from", "")).name
+    if was != now["start_from"]:
+        raise InspectionError(
+            f"{out} was begun {f'from {was}' if was else 'anew'}: go on without --start-from"
+        )
     begun["data"] = [Path(folder).name for folder in begun["data"]]  # they may have been moved
     cycle = config.schedule == "one_cycle"
     steps = ("data", "batch_size", "window", "stride")  # make the steps what they are
