@@ -39,6 +39,17 @@ def test_the_limit_counts_what_is_there_and_what_is_being_written(tmp_path):
     assert budget.refusal(400) == ""
 
 
+def test_bags_being_written_are_measured_by_who_writes_them(tmp_path):
+    budget = DiskBudget(tmp_path, 0, 1000)
+    for name in ("closed", "open"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.mcap").write_bytes(bytes(600))
+    budget.measure([tmp_path / "open"])
+    assert budget.bytes_used == 600
+    assert "0.0 MB are needed" in budget.refusal(needed_bytes=400)
+    assert budget.refusal(needed_bytes=399) == ""
+
+
 def test_a_folder_that_goes_away_is_said(tmp_path):
     folder = tmp_path / "bags"
     budget = DiskBudget(folder, 0, 0)

@@ -202,6 +202,89 @@ def test_a_clock_that_goes_back_ends_the_bag_and_starts_anew():
     assert recorded.stamps(1) == recorded.stamps(2) == [first.stamp(k) for k in range(80, 150)]
 
 
+@pytest.mark.parametrize("frames_first", [0, 20])
+def test_after_the_clock_went_back_a_bag_has_the_state_that_came_last(frames_first):
+    made = recorder()
+    made.receive(RecordedMessage("info", START, START, b"old"))
+    for k in range(20):
+        made.receive(RecordedMessage("image", START + k * PERIOD, START + k * PERIOD, b""))
+    back = START - 3600 * SECOND
+    for k in range(300):
+        now = back + k * PERIOD
+        if k == frames_first:
+            made.receive(RecordedMessage("info", now, now, b"new"))
+        made.receive(RecordedMessage("image", now, now, b""))
+    recorded = Recorded()
+    recorded.take(made.start(now))
+    assert [m.data for m in recorded.bags[1] if m.topic == "info"] == [b"new"]
+
+
+def test_a_state_that_waits_in_the_ring_does_not_replace_a_newer_one():
+    made = recorder()
+    recorded = Recorded()
+    made.receive(RecordedMessage("info", START, START, b"old"))
+    for k in range(200):
+        now = START + SECOND + k * PERIOD
+        recorded.take(made.receive(RecordedMessage("image", now, now, b"")))
+        if k == 10:
+            recorded.take(made.start(now))
+            recorded.take(made.receive(RecordedMessage("info", now, now, b"new")))
+        if k == 20:
+            recorded.take(made.stop(now))
+    recorded.take(made.start(now))
+    assert [m.data for m in recorded.bags[2] if m.topic == "info"] == [b"new"]
+
+
+def test_a_clock_that_begins_with_0_gives_no_negative_time():
+    made = recorder()
+    recorded = Recorded()
+    made.receive(RecordedMessage("info", 100 * SECOND, 100 * SECOND, b""))
+    made.receive(RecordedMessage("image", 100 * SECOND, 100 * SECOND, b""))
+    recorded.take(made.start(100 * SECOND))
+    recorded.take(made.receive(RecordedMessage("image", PERIOD, PERIOD, b"")))
+    assert [(m.topic, m.received_ns) for m in recorded.bags[2]] == [("info", 0), ("image", PERIOD)]
+
+
+def test_a_gap_of_days_while_recording_by_hand_is_in_no_part():
+    made = recorder()
+    recorded = Recorded()
+    recorded.take(made.start(START))
+    stamps = [START + gap + k * PERIOD for gap in (0, 10**6 * SECOND) for k in range(100)]
+    for stamp in stamps:
+        recorded.take(made.receive(RecordedMessage("image", stamp, stamp + MS, b"")))
+    recorded.take(made.stop(stamp))
+    recorded.take(made.finish())
+    assert recorded.stamps(1) + recorded.stamps(2) == stamps
+    assert [close.summary.part for close in recorded.closed.values()] == [1, 2]
+    assert recorded.closed[2].summary.begin_ns >= stamps[100] - SECOND
+
+
+def test_a_defect_before_a_gap_whose_report_comes_after_it_is_recorded():
+    made = recorder(report_timeout_ns=30 * SECOND)
+    run = Run(frames=100)
+    recorded = play(made, run, {30: "start", 40: "stop"})
+    after = run.stamp(99) + 20 * SECOND
+    recorded.take(made.receive(RecordedMessage("image", after, after, b"")))
+    recorded.take(made.report(Report(run.window_of(9), True, 10), after))
+    recorded.take(made.finish())
+    taken = [stamp for number in recorded.bags for stamp in recorded.stamps(number)]
+    assert set(taken) >= {run.stamp(k) for k in range(50, 100)}
+
+
+def test_a_recording_by_hand_ends_even_where_the_stamps_stand_still():
+    made = recorder()
+    recorded = Recorded()
+    for k in range(300):
+        now = START + k * PERIOD
+        recorded.take(made.receive(RecordedMessage("image", 0, now, b"")))
+        if k == 40:
+            recorded.take(made.start(now))
+        if k == 200:
+            recorded.take(made.stop(now))
+    assert list(recorded.closed) == [1]
+    assert 200 < len(recorded.bags[1]) < 220
+
+
 def test_one_frame_out_of_order_is_recorded_as_it_came():
     made = recorder()
     recorded = Recorded()

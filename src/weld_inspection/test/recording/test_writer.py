@@ -169,7 +169,6 @@ def test_no_bag_is_begun_against_the_budget_and_the_next_one_is_when_there_is_ro
     writer.submit([open_bag(2), close_bag(2)])
     assert old.exists()  # nothing is deleted to make room
     old.unlink()
-    writer._budget.measure()
     writer.submit([open_bag(3), frames(3, 5, 5), close_bag(3)])
     writer.close()
     (bag,) = bags_in(tmp_path)
@@ -189,6 +188,36 @@ def test_a_bag_that_meets_the_budget_ends_and_is_readable(tmp_path):
     assert writer.status().frames_dropped == 6
     assert "max_total_bytes" in read_metadata(bag)["custom_data"]["truncated"]
     assert sum("ends early" in text for _, text in words) == 1
+
+
+def test_room_is_seen_without_an_event(tmp_path, monkeypatch):
+    monkeypatch.setattr(bag_writer, "LOOK_PERIOD", 0.01)
+    old = tmp_path / "old"
+    old.write_bytes(bytes(2000))
+    writer, words = make_writer(tmp_path, max_total=1000)
+    writer.start()
+    writer.submit([open_bag(), close_bag()])
+    words.wait_for("is not recorded")
+    assert "max_total_bytes" in writer.status().failure
+    old.unlink()
+    wait_until(lambda: writer.refusal() == "" and writer.status().failure == "")
+    assert writer.status().bytes_used == 0
+    writer.close()
+
+
+def test_bags_that_are_closed_while_another_is_open_count(tmp_path):
+    writer, words = make_writer(tmp_path, max_total=1_000_000)
+    writer.start()
+    writer.submit([open_bag(1), frames(1, 0, 1)])
+    for number in range(2, 12):  # each opens before the one before it is closed
+        writer.submit([open_bag(number), frames(number, number, 1, size=300_000)])
+        writer.submit([close_bag(number - 1)])
+    words.wait_for("is not recorded")
+    wait_until(lambda: not writer.status().writing)
+    size = sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
+    assert 1_000_000 < size < 1_400_000
+    assert writer.status().bytes_used == size
+    writer.close()
 
 
 @pytest.fixture
@@ -295,6 +324,21 @@ def test_an_event_does_not_wait_for_what_is_being_salvaged(tmp_path, monkeypatch
     assert [len(read_messages(bag)) for bag in bags_in(tmp_path)] == [5, 3]
     size = sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
     assert writer.status().bytes_used == size
+
+
+@pytest.mark.parametrize("limits", [{"min_free": 1_000_000}, {"max_total": 1_500_000}])
+def test_a_leftover_whose_copy_does_not_fit_the_budget_stays(tmp_path, monkeypatch, limits):
+    monkeypatch.setattr(DiskBudget, "bytes_free", 1_900_000)
+    leave_bag(tmp_path, "seam_0001")
+    leftover = tmp_path / PARTIAL_FOLDER / "seam_0001"
+    (leftover / "reserve").write_bytes(bytes(1_000_000))
+    writer, words = make_writer(tmp_path, **limits)
+    assert writer.refusal() == ""
+    writer.start()
+    writer.close()
+    (name,) = limits
+    assert any(f"{name}_bytes" in text and "1.0 MB are needed" in text for _, text in words)
+    assert leftover.is_dir() and bags_in(tmp_path) == []
 
 
 def test_closing_leaves_a_long_salvage_to_the_next_start(tmp_path, monkeypatch):

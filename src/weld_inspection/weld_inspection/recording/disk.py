@@ -8,6 +8,7 @@ recorded again.
 import os
 import shutil
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 
 from weld_inspection.recording.errors import RecordingError
@@ -52,41 +53,62 @@ class DiskBudget:
         """What the folder held when it was measured."""
         return self._closed_bytes
 
-    def measure(self) -> None:
-        """Adds up what is in the folder; to be called when no bag is open."""
-        total = 0
-        for folder, _, files in os.walk(self._folder):
-            for name in files:
-                try:
-                    total += os.lstat(os.path.join(folder, name)).st_size
-                except OSError:
-                    continue  # taken away meanwhile
-        self._closed_bytes = total
+    def measure(self, being_written: Collection[Path] = ()) -> None:
+        """Adds up what is in the folder.
 
-    def refusal(self, open_bytes: int = 0) -> str:
+        Args:
+            being_written: Folders of the open bags, which are left out.
+        """
+        self._closed_bytes = folder_size(self._folder, being_written)
+
+    def refusal(self, open_bytes: int = 0, needed_bytes: int = 0) -> str:
         """Says why no more may be written.
 
         Args:
-            open_bytes: Bytes in bags that were begun since the folder was measured.
+            open_bytes: Bytes in bags that are being written.
+            needed_bytes: Bytes that are to be written at once.
 
         Returns:
             The reason and what to do, empty where writing may go on.
         """
-        if not self._folder.is_dir():
+        if not os.path.isdir(self._folder):  # Path.is_dir raises where a disk fails
             return f"the output folder {self._folder} is gone; create it again"
+        needed = f", and {_size(needed_bytes)} are needed" if needed_bytes else ""
         free = self.bytes_free
-        if free < self._min_free:
+        if free - needed_bytes < self._min_free:
             return (
                 f"only {_size(free)} free on the disk of {self._folder}, of which"
-                f" {_size(self._min_free)} (min_free_bytes) are left to others; make room"
+                f" {_size(self._min_free)} (min_free_bytes) are left to others{needed}; make room"
             )
         used = self._closed_bytes + open_bytes
-        if self._max_total and used >= self._max_total:
+        if self._max_total and used + needed_bytes >= self._max_total:
             return (
                 f"{self._folder} holds {_size(used)}, its limit (max_total_bytes) is"
-                f" {_size(self._max_total)}; move bags away or raise the limit"
+                f" {_size(self._max_total)}{needed}; move bags away or raise the limit"
             )
         return ""
+
+
+def folder_size(folder: Path, without: Collection[Path] = ()) -> int:
+    """Adds up the sizes of the files in a folder.
+
+    Args:
+        folder: The folder.
+        without: Folders below it that are left out.
+
+    Returns:
+        Bytes; 0 where the folder is gone.
+    """
+    left_out = {str(path) for path in without}
+    total = 0
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if os.path.join(place, name) not in left_out]
+        for name in files:
+            try:
+                total += os.lstat(os.path.join(place, name)).st_size
+            except OSError:
+                continue  # taken away meanwhile
+    return total
 
 
 def _check_writable(folder: Path) -> None:

@@ -83,7 +83,9 @@ class EventRecorder:
         self._grid = WindowGrid()
         self._states = StandingStates()
         self._newest_ns: int | None = None  # highest stamp of a frame
+        self._renewed_at_ns = 0  # when the frame of that stamp arrived
         self._arrived: RecordedMessage | None = None  # the frame that arrived last
+        self._received_ns = 0  # when the last message arrived
         self._losses = FrameLosses()
         self._counted_frames = 0
         self._bags: list[PlannedBag] = []  # the last one may grow, others wait to be closed
@@ -118,6 +120,9 @@ class EventRecorder:
     def receive(self, message: RecordedMessage) -> list[Action]:
         """Takes a message of one of the topics."""
         role = self._roles[message.topic]
+        if message.received_ns < self._received_ns:
+            self._date_back_states()
+        self._received_ns = message.received_ns
         if role is Role.FRAME:
             self._follow_clock(message)
         bag = self._bag_of_arrival(message, role)
@@ -226,14 +231,23 @@ class EventRecorder:
             if end is None:
                 break
             growing.end(end, now_ns)
-            if end >= growing.limit_ns and growing.wanted_ns > end:
+            begin = self._begin_after(end)
+            if end >= growing.limit_ns and growing.wanted_ns >= begin:
                 before = growing.summary
                 summary = BagSummary(causes=list(before.causes), part=before.part + 1)
-                following = self._begin(end + 1, growing.until_ns, now_ns, summary)
+                following = self._begin(begin, growing.until_ns, now_ns, summary)
                 following.by_hand = growing.by_hand
             self._collect()
         for bag in [bag for bag in self._bags if self._is_complete(bag, now_ns)]:
             self._close(bag)
+
+    def _begin_after(self, end_ns: int) -> int:
+        """First stamp of the part behind an end: a gap, however long, is in no part."""
+        waiting = (m.stamp_ns for m in self._ring if self._roles[m.topic] is Role.FRAME)
+        beyond = (stamp for stamp in waiting if stamp > end_ns)
+        first = min(beyond, default=self._newest_ns or 0)
+        # Frames out of order may still come before the first one behind the gap.
+        return max(end_ns + 1, first - CLOCK_JUMP_NS)
 
     def _find_end(self, bag: PlannedBag, now_ns: int) -> int | None:
         """Last stamp of a growing bag, None while it cannot be told."""
@@ -250,9 +264,8 @@ class EventRecorder:
         return None
 
     def _is_silent(self, now_ns: int) -> bool:
-        """Whether frames have stopped coming."""
-        last = 0 if self._arrived is None else self._arrived.received_ns
-        return now_ns - last > self._rules.report_timeout_ns
+        """Whether frames have stopped coming, or come with stamps that stand still."""
+        return now_ns - self._renewed_at_ns > self._rules.report_timeout_ns
 
     def _is_complete(self, bag: PlannedBag, now_ns: int) -> bool:
         """Whether nothing that belongs to a bag can come any more."""
@@ -292,8 +305,9 @@ class EventRecorder:
             bag.by_hand = True
             self.counts.events += 1
         self._count_losses(frame.stamp_ns)
-        newest = frame.stamp_ns if self._newest_ns is None else self._newest_ns
-        self._newest_ns = max(newest, frame.stamp_ns)
+        if self._newest_ns is None or frame.stamp_ns > self._newest_ns:
+            self._newest_ns = frame.stamp_ns
+            self._renewed_at_ns = frame.received_ns
         self._grid.see(frame.stamp_ns)
         self._arrived = frame
 
@@ -378,6 +392,12 @@ class EventRecorder:
     def _remember_state(self, message: RecordedMessage) -> None:
         if self._is_state(message):
             self._states.remember(message)
+
+    def _date_back_states(self) -> None:
+        """Tells old states from new ones by their order where the node's clock has gone back."""
+        for state in self._ring.take(self._is_state):
+            self._states.remember(state)
+        self._states.date_back()
 
     def _is_state(self, message: RecordedMessage) -> bool:
         return self._roles[message.topic] is Role.STATE

@@ -24,6 +24,12 @@ class StandingStates:
         if known is None or state.received_ns >= known.received_ns:
             self._newest[state.topic] = state
 
+    def date_back(self) -> None:
+        """Makes whatever comes next newer than all that is known: the clock has gone back."""
+        self._newest = {
+            topic: replace(state, received_ns=0) for topic, state in self._newest.items()
+        }
+
     def clear(self) -> None:
         """Forgets all."""
         self._newest.clear()
@@ -48,7 +54,7 @@ class StandingStates:
                     recent.append(state)
         covered = {state.topic for state in recent}
         standing = [
-            replace(state, received_ns=first_ns - STATE_LEAD_NS)
+            replace(state, received_ns=max(0, first_ns - STATE_LEAD_NS))  # no bag has less than 0
             for topic, state in states.items()
             if topic not in covered
         ]

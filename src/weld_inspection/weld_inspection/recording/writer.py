@@ -4,13 +4,14 @@ Whoever submits never waits: what the disk cannot keep up with is dropped, count
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from pathlib import Path
 
-from weld_inspection.recording.bag_file import BagFile
+from weld_inspection.recording.bag_file import PARTIAL_FOLDER, BagFile
 from weld_inspection.recording.bag_plan import (
     Action,
     BagContext,
@@ -20,7 +21,7 @@ from weld_inspection.recording.bag_plan import (
     WriteMessages,
 )
 from weld_inspection.recording.definitions import DefinitionStore
-from weld_inspection.recording.disk import DiskBudget
+from weld_inspection.recording.disk import DiskBudget, folder_size
 from weld_inspection.recording.errors import NameTakenError, RecordingError
 from weld_inspection.recording.message import RecordedMessage
 from weld_inspection.recording.names import bag_name, next_sequence
@@ -29,6 +30,9 @@ from weld_inspection.recording.topics import RecordedTopic, Role
 
 # How long closing waits for what is being salvaged (s); a rest of minutes is left for later.
 SALVAGE_PATIENCE = 5.0
+
+# How often (s) it is looked whether there is room again, while the disk budget allows no bag.
+LOOK_PERIOD = 3.0
 
 
 class Severity(Enum):
@@ -52,7 +56,8 @@ class WriterStatus:
         messages_dropped: The same for all messages.
         queued_bytes: Bytes that wait to be written.
         bytes_used: Bytes in the output folder.
-        failure: What went wrong last with the disk; empty again when a bag could be begun.
+        failure: What went wrong last with the disk; empty again when a bag could be begun, or
+            when there is room again.
     """
 
     bag: str = ""
@@ -124,6 +129,8 @@ class BagWriter:
         self._status = WriterStatus(bytes_used=budget.bytes_used)
         self._files: dict[int, _OpenFile] = {}
         self._sequence = next_sequence(folder)
+        self._refused = False
+        self._look_at = 0.0  # on the monotonic clock
         self._thread = threading.Thread(target=self._run, name="bag_writer", daemon=True)
         self._leftovers = unfinished_bags(folder)
         self._salvaging = threading.Thread(target=self._salvage, name="bag_salvage", daemon=True)
@@ -194,26 +201,52 @@ class BagWriter:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._queue.actions or self._queue.closed)
-                if not self._queue.actions:
+                self._changed.wait_for(
+                    lambda: self._queue.actions or self._queue.closed, LOOK_PERIOD
+                )
+                if self._queue.closed and not self._queue.actions:
                     break
-                action = self._queue.actions.popleft()
-            if isinstance(action, OpenBag):
-                self._open(action)
-            elif isinstance(action, WriteMessages):
-                for message in action.messages:
-                    self._write(action.number, message)
-            elif isinstance(action, CloseBag):
-                self._close(action.number, action.summary)
-            else:
-                self._measure()
+                actions = [self._queue.actions.popleft()] if self._queue.actions else []
+            for action in actions:
+                self._do(action)
+            self._look_for_room()
         for number in list(self._files):
             self._finish(number, {})
+
+    def _do(self, action: Action | None) -> None:
+        if isinstance(action, OpenBag):
+            self._open(action)
+        elif isinstance(action, WriteMessages):
+            for message in action.messages:
+                self._write(action.number, message)
+        elif isinstance(action, CloseBag):
+            self._close(action.number, action.summary)
+        else:
+            self._measure()
+
+    def _look_for_room(self) -> None:
+        """Lets the budget see now and then that bags were moved away, while it refuses."""
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_PERIOD
+            self._refusal()
+
+    def _refusal(self) -> str:
+        """Why nothing may be written now, empty where it may; measures before it says no."""
+        reason = self._budget.refusal(self._open_bytes())
+        if reason:
+            self._measure()
+            reason = self._budget.refusal(self._open_bytes())
+        if self._refused and not reason:
+            with self._changed:
+                self._status.failure = ""
+        self._refused = bool(reason)
+        return reason
 
     def _open(self, action: OpenBag) -> None:
         note = _context_data(action.context) | {"cause": ", ".join(action.causes)}
         try:
-            reason = self._budget.refusal(self._open_bytes())
+            reason = self._refusal()
             if reason:
                 raise RecordingError(reason)
             file = self._begin(action, note)
@@ -245,7 +278,7 @@ class BagWriter:
         trouble = ""
         if open_file is not None:
             try:
-                trouble = self._budget.refusal(self._open_bytes()) if is_frame else ""
+                trouble = self._refusal() if is_frame else ""
                 if not trouble:
                     open_file.file.write(message.topic, message.received_ns, message.data)
             except Exception as error:
@@ -297,8 +330,8 @@ class BagWriter:
         return sum(open_file.file.bytes_written for open_file in self._files.values())
 
     def _measure(self) -> None:
-        if not self._files:
-            self._budget.measure()
+        partial = self._folder / PARTIAL_FOLDER
+        self._budget.measure([partial / open_file.file.name for open_file in self._files.values()])
         used = self._budget.bytes_used + self._open_bytes()
         with self._changed:
             self._status.bytes_used = used
@@ -308,7 +341,8 @@ class BagWriter:
     def _salvage(self) -> None:
         for leftover in self._leftovers:
             try:
-                reason = self._budget.refusal()
+                # The copy lies beside the original until it is whole.
+                reason = self._budget.refusal(needed_bytes=folder_size(leftover))
                 if reason:
                     raise RecordingError(reason)
                 path, count = salvage(
