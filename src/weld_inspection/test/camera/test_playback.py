@@ -98,6 +98,12 @@ def test_loop_moves_recorded_stamps_on_by_the_length(clock):
     assert stamps == [100 + k * PERIOD for k in range(5)]
 
 
+def test_loop_of_stamps_that_tell_no_rate_takes_the_one_asked_for(clock):
+    source = Playback(Listed([100, 100], rate=0.0), frame_rate=20.0, loop=True, clock=clock)
+    stamps = [source.read().stamp_ns for _ in range(4)]
+    assert stamps == [100, 100, 100 + PERIOD, 100 + PERIOD]
+
+
 def test_loop_over_what_has_become_empty_is_an_error(clock):
     recording = Listed([])
     with pytest.raises(CameraError, match="empty"):

@@ -255,7 +255,12 @@ def test_bag_with_an_image_shorter_than_it_says(make_bag, make_message, clock):
         ("/image_raw", make_message(COLOUR, "bgr8", k * 50_000_000, cut=3 if k == 3 else 0))
         for k in range(6)
     ]
-    frames, error = read_to_error(open_source("bag", str(make_bag(messages)), clock=clock))
+    source = open_source("bag", str(make_bag(messages)), clock=clock)
+    stamps = [frame.stamp_ns // 50_000_000 for frame in read_all(source)]
+    assert stamps == [0, 1, 2, 4, 5] and source.damaged == 1
+    frames, error = read_to_error(
+        open_source("bag", str(make_bag(messages[:4], name="ends")), clock=clock)
+    )
     assert len(frames) == 3 and "bytes" in error
 
 

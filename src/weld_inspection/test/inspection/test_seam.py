@@ -41,6 +41,15 @@ def test_positions_of_two_welds_are_not_mixed():
     assert carriage.weld_id(S) == "B"
 
 
+def test_positions_of_two_passes_are_not_mixed():
+    carriage = CarriagePositions()
+    carriage.add(0, 0.900, 0.02, "A", 0)
+    carriage.add(S, 0.0, 0.02, "A", 1)
+    assert carriage.position(S // 2) == pytest.approx(0.910)
+    assert carriage.position(S) == 0.0
+    assert carriage.weld_id(S // 2) == "A"
+
+
 def test_clock_that_goes_back_forgets_the_old_one():
     carriage = CarriagePositions()
     carriage.add(100 * S, 5.0)

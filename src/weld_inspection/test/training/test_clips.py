@@ -1,6 +1,7 @@
 """Clips come back as they were written, and every damage is one clear error."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -42,6 +43,32 @@ def edit(folder, **changes):
     path = folder / "clip.json"
     fields = json.loads(path.read_text()) | changes
     path.write_text(json.dumps({name: value for name, value in fields.items() if value != "DROP"}))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"source": {}}, "source kind None is none of simulated, photo, recording"),
+        ({"source": {"kind": "video"}}, "source kind 'video' is none of"),
+        ({"source": {"kind": "recording", "file": Path("a.mkv")}}, "not JSON serializable"),
+        ({"frame_rate": 0}, "frame_rate must be above 0"),
+        ({"defects": [ClipDefect("2017", "pore", float("nan"), 0.1)]}, "start and end must be"),
+    ],
+)
+def test_what_could_not_be_read_back_is_refused_before_the_first_frame(tmp_path, options, says):
+    with pytest.raises(ClipError, match=says):
+        write(tmp_path / "a", **options)
+    write(tmp_path / "a")  # there is nothing in the way
+
+
+def test_positions_are_finite_and_of_all_frames_or_none(tmp_path):
+    frames, masks = pixels(0, 2)
+    settings = {"width": WIDTH, "height": HEIGHT, "frame_rate": 20.0}
+    for first, second, says in ((0.1, None, "some frames only"), (0.1, float("nan"), "is nan")):
+        writer = ClipWriter(tmp_path / says, **settings, source={"kind": "recording"})
+        with pytest.raises(ClipError, match=says), writer:
+            writer.add(frames[0], masks[0], first)
+            writer.add(frames[1], masks[1], second)
 
 
 def test_round_trip_is_bit_exact(tmp_path):

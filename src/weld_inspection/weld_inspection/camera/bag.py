@@ -78,13 +78,15 @@ class Bag(Recording):
 
     def read(self) -> RecordedImage | None:
         """See Recording; any encoding that the detector takes becomes BGR of 8 bits."""
-        image = self._next_message()
-        if image is None:
-            return None
-        try:
-            return RecordedImage(image.to_bgr(), image.stamp_ns)
-        except ImageError as error:
-            raise CameraError(f"bag {self.name}, topic {self.topic}: {error}") from error
+        unreadable: list[ImageError] = []
+        while (image := self._next_message()) is not None:
+            try:
+                return RecordedImage(image.to_bgr(), image.stamp_ns, len(unreadable))
+            except ImageError as error:  # live it costs this image alone, and so it does here
+                unreadable.append(error)
+        if unreadable:
+            raise CameraError(f"bag {self.name}, topic {self.topic}: {unreadable[-1]}")
+        return None
 
     def rewind(self) -> None:
         """See Recording."""

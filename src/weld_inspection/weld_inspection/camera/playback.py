@@ -125,5 +125,5 @@ class Playback(FrameSource):
             if not played:
                 raise CameraError(f"{self.name} has become empty")
             if first is not None and last is not None:
-                shift_ns += last - first + round(1e9 / self._recording.frame_rate)
+                shift_ns += last - first + round(1e9 / (self._recording.frame_rate or self._rate))
             self._recording.rewind()

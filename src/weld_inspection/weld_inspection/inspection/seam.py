@@ -85,9 +85,17 @@ class CarriagePositions:
         self._max_age_ns = round(max_age * NANOSECONDS)
         self._lock = threading.Lock()
         self._stamps: list[int] = []
-        self._states: list[tuple[float, float, str]] = []  # position m, speed m/s, weld_id
+        # Position m, speed m/s, weld_id and pass_number.
+        self._states: list[tuple[float, float, tuple[str, int]]] = []
 
-    def add(self, stamp_ns: int, position: float, speed: float = 0.0, weld_id: str = "") -> None:
+    def add(
+        self,
+        stamp_ns: int,
+        position: float,
+        speed: float = 0.0,
+        weld_id: str = "",
+        pass_number: int = 0,
+    ) -> None:
         """Takes a state of the carriage.
 
         A stamp that goes back means another clock: what was heard by the old one is forgotten. A
@@ -103,7 +111,7 @@ class CarriagePositions:
                 self._stamps.clear()
                 self._states.clear()
             self._stamps.append(stamp_ns)
-            self._states.append((position, speed, weld_id))
+            self._states.append((position, speed, (weld_id, pass_number)))
             if stamp_ns - self._stamps[0] > KEPT_NS * 5 // 4:  # many at once, not one each time
                 old = bisect_right(self._stamps, stamp_ns - KEPT_NS)
                 del self._stamps[:old]
@@ -115,7 +123,7 @@ class CarriagePositions:
         if before and after and before[1][2] == after[1][2]:
             (t0, (p0, _, _)), (t1, (p1, _, _)) = before, after
             return p0 + (p1 - p0) * (stamp_ns - t0) / (t1 - t0)
-        # Before the first state, after the last, or where one weld ends and the next begins.
+        # Before the first state, after the last, or from one weld or pass to the next.
         nearest = before or after
         if nearest is None:
             return math.nan
@@ -126,7 +134,7 @@ class CarriagePositions:
         """Returns the weld worked on at a moment, empty where no state near it was heard."""
         before, after = self._around(stamp_ns)
         nearest = before or after
-        return nearest[1][2] if nearest else ""
+        return nearest[1][2][0] if nearest else ""
 
     def _around(self, stamp_ns: int) -> tuple[tuple | None, tuple | None]:
         """The states at or before and after a moment, each None where it is too far away."""

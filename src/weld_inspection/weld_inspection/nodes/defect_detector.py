@@ -235,7 +235,9 @@ class DefectDetector(InspectionNode):
     def _take_carriage_state(self, message: CarriageState) -> None:
         """Remembers where the carriage is."""
         stamp_ns = to_nanoseconds(message.header.stamp)
-        self._carriage.add(stamp_ns, message.position, message.speed, message.weld_id)
+        self._carriage.add(
+            stamp_ns, message.position, message.speed, message.weld_id, message.pass_number
+        )
 
     # Results out, from the pipeline's threads
 

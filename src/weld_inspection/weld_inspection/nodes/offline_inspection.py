@@ -226,6 +226,7 @@ def inspect_recording(
                     message.position,
                     message.speed,
                     message.weld_id,
+                    message.pass_number,
                 )
             tag = Header(stamp=to_time(stamp_ns), frame_id=parameters.frame_id)
             window = inspector.collect(item.image, stamp_ns, tag=tag)

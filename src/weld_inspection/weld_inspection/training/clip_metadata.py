@@ -106,12 +106,17 @@ class ClipMetadata:
         try:
             defects = [ClipDefect(**defect) for defect in fields.pop("defects", [])]
             metadata = cls(**fields, defects=defects)
-            metadata._check()
+            metadata.check()
         except (TypeError, ValueError, AttributeError, KeyError) as error:
             raise ClipError(f"{path} is damaged: {error}") from error
         return metadata
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Looks at all values.
+
+        Raises:
+            ValueError: One makes no sense.
+        """
         for name in ("width", "height", "frame_count"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -122,8 +127,9 @@ class ClipMetadata:
             value = getattr(self, name)
             if not isinstance(value, str) or not value or Path(value).name != value:
                 raise ValueError(f"{name} must be a plain file name, not {value!r}")
-        if self.source["kind"] not in SOURCE_KINDS:
-            raise ValueError(f"source kind {self.source['kind']!r} is none of {SOURCE_KINDS}")
+        kind = self.source.get("kind")
+        if kind not in SOURCE_KINDS:
+            raise ValueError(f"source kind {kind!r} is none of {', '.join(SOURCE_KINDS)}")
         for defect in self.defects:
             if not (_is_number(defect.start) and _is_number(defect.end)):
                 raise ValueError("a defect's start and end must be numbers")

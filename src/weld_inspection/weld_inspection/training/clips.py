@@ -12,6 +12,8 @@ folders, see training.dataset_builder for the `dataset.json` beside them.
 """
 
 import hashlib
+import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,8 +68,8 @@ class ClipWriter:
             codec: "ffv1" (lossless) or "mp4".
 
         Raises:
-            ClipError: The folder is not empty or cannot be written, the size is odd, or the codec
-                is unknown or not available.
+            ClipError: The folder is not empty or cannot be written, the size is odd, the codec
+                is unknown or not available, or rate, source or defects make no sense.
         """
         self._folder = Path(folder)
         if codec not in CODECS:
@@ -84,12 +86,17 @@ class ClipWriter:
         self._frame_rate = float(frame_rate)
         self._source = source
         self._defects = list(defects or [])
-        code, self._frames_file = CODECS[codec]
-        self._frames = self._open(self._frames_file, code, color=True)
-        self._masks = self._open(MASKS_FILE, "FFV1", color=False)
         self._positions: list[float | None] = []
         self._defect_pixels = 0
         self._frames_digest, self._masks_digest = hashlib.sha256(), hashlib.sha256()
+        code, self._frames_file = CODECS[codec]
+        try:
+            self._metadata([None]).check()
+            json.dumps(source)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ClipError(f"clip {self._folder} cannot be made so: {error}") from error
+        self._frames = self._open(self._frames_file, code, color=True)
+        self._masks = self._open(MASKS_FILE, "FFV1", color=False)
 
     def _open(self, name: str, code: str, color: bool) -> cv2.VideoWriter:
         path = str(self._folder / name)
@@ -111,7 +118,8 @@ class ClipWriter:
 
         Raises:
             ClipError: The image is not a colour image, or the mask's size differs from it or it
-                has other values, such as class numbers.
+                has other values, such as class numbers, or the position is not finite, or known
+                of some frames only.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ClipError(f"a frame must be (H, W, 3) uint8, not {image.shape} {image.dtype}")
@@ -120,6 +128,10 @@ class ClipWriter:
         if (mask + np.uint8(1)).max() > 1:  # 255 and 0 come to 0 and 1
             values = [value for value in np.unique(mask).tolist() if value not in (0, 255)]
             raise ClipError(f"{MASK_VALUES}, not {', '.join(map(str, values[:5]))}")
+        if position is not None and not math.isfinite(position):
+            raise ClipError(f"position is {position}: give metres, or None where it is not known")
+        if self._positions and (position is None) != (self._positions[0] is None):
+            raise ClipError("position is known of some frames only: give it for all or for none")
         width, height = self._size
         if image.shape[:2] != (height, width):
             image = cv2.cvtColor(resize_frame(image, width, height), cv2.COLOR_RGB2BGR)
@@ -139,12 +151,21 @@ class ClipWriter:
             ClipError: No frame was added, or the metadata cannot be written.
         """
         self._release()
-        count = len(self._positions)
-        if count == 0:
+        if not self._positions:
             raise ClipError(f"{self._folder}: a clip needs at least one frame")
-        known = [position for position in self._positions if position is not None]
+        metadata = self._metadata(self._positions)
+        try:
+            metadata.write(self._folder)
+        except OSError as error:
+            raise ClipError(f"{self._folder} cannot be written: {error.strerror}") from error
+        return metadata
+
+    def _metadata(self, positions: list[float | None]) -> ClipMetadata:
+        """What `clip.json` says of a clip of frames at these places."""
+        known = [position for position in positions if position is not None]
         width, height = self._size
-        metadata = ClipMetadata(
+        count = len(positions)
+        return ClipMetadata(
             frame_rate=self._frame_rate,
             width=width,
             height=height,
@@ -158,11 +179,6 @@ class ClipWriter:
             frames_sha256=self._frames_digest.hexdigest(),
             masks_sha256=self._masks_digest.hexdigest(),
         )
-        try:
-            metadata.write(self._folder)
-        except OSError as error:
-            raise ClipError(f"{self._folder} cannot be written: {error.strerror}") from error
-        return metadata
 
     def _release(self) -> None:
         self._frames.release()
