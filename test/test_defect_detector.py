@@ -474,11 +474,13 @@ def test_every_network_runs_live(graph, tmp_path):
 def test_backend_that_is_chosen_is_told_with_the_reason(graph, tmp_path):
     path = tmp_path / "bright.safetensors"
     save_bright_model(path)
-    bench = Bench(graph, "auto", {"model": str(path), "backend": "auto", "device": "cpu"})
+    parameters = {"model": str(path), "backend": "auto", "device": "cpu", "views": 2}
+    bench = Bench(graph, "auto", parameters)
     bench.wait_until_active()
     info = bench.infos[-1]
     time = r"(torch|openvino) fp32 \d+ ms"
-    measured = re.fullmatch(rf"{time} a window, {time}", info.backend_reason)
+    views = "the mean of 2 mirrored views of each window"
+    measured = re.fullmatch(rf"{time} a window, {time}; {views}", info.backend_reason)
     assert measured, info.backend_reason
     assert {measured[1], measured[2]} == {"torch", "openvino"}
     graph.wait_for(lambda: f"backend {info.backend_reason}" in bench.process.output)

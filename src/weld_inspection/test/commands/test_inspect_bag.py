@@ -95,6 +95,14 @@ def test_every_window_of_a_video(video, model, tmp_path, capsys):
     (info,) = messages["/weld/detector_info"]
     assert info.threshold == pytest.approx(0.4) and info.backend_reason == "torch: as asked for"
     assert [item.name for item in out.parent.iterdir()] == ["first"]
+    both = tmp_path / "bags" / "both"
+    arguments = [video, "--out", both, "--model", model, "--params-file", parameters]
+    arguments += ["--backend", "torch", "--precision", "fp32", "--views", 2]
+    assert command([*map(str, arguments)]) == 0
+    messages = read(both)
+    (info,) = messages["/weld/detector_info"]
+    assert info.backend_reason.endswith("; the mean of 2 mirrored views of each window")
+    assert messages["/weld/defects"][0].confidence != reports[0].confidence
 
 
 def test_parameters_are_those_that_ros_would_give_the_nodes(tmp_path):

@@ -62,6 +62,37 @@ def test_openvino_computes_what_torch_computes(tmp_path, name):
             np.testing.assert_allclose(engine.infer(window), wanted, atol=2e-4)
 
 
+SIDES = {1: [()], 2: [(), (1,)], 4: [(), (1,), (2,), (1, 2)]}  # axes of a window
+
+
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+@pytest.mark.parametrize("views", [2, 4])
+def test_views_are_the_mean_of_mirrored_windows(model, backend, views):
+    plain = InferenceEngine(model, "cpu", "fp32", backend)
+    engine = InferenceEngine(model, "cpu", "fp32", backend, views)
+    assert (plain.info.views, engine.info.views) == (1, views)
+    assert f"the mean of {views} mirrored views" in engine.info.reason
+    for window in windows():
+        answers = [
+            np.flip(plain.infer(np.ascontiguousarray(np.flip(window, axes))), axes)
+            for axes in SIDES[views]
+        ]
+        assert np.abs(answers[0] - answers[1]).max() > 0.01
+        np.testing.assert_allclose(engine.infer(window), np.mean(answers, 0), atol=2e-4)
+        # As its frames come, and with frames that are looked at once for two windows.
+        looks = [engine.look(frame) for frame in window]
+        for _ in range(2):
+            progress = None
+            for look in looks:
+                progress = engine.advance(progress, look)
+            np.testing.assert_allclose(engine.judge(progress), np.mean(answers, 0), atol=2e-4)
+
+
+def test_a_number_of_views_that_is_none(model):
+    with pytest.raises(InspectionError, match="views is 3: give one of 1, 2, 4"):
+        InferenceEngine(model, "cpu", "fp32", views=3)
+
+
 @pytest.mark.parametrize("options", [{"decoder_input": "zeros"}, {"peephole": "none"}])
 def test_other_readings_too(tmp_path, options):
     path = save(tmp_path / "other.safetensors", "bi_crrn_ed_attn", **options)

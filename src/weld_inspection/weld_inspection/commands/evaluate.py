@@ -12,6 +12,7 @@ from weld_inspection.errors import InspectionError
 
 if TYPE_CHECKING:
     from weld_inspection.evaluation.evaluate import Evaluation
+    from weld_inspection.inspection.engine import InferenceEngine
 
 EXAMPLES = """examples:
   evaluate --model models/bi_crrn_e.safetensors --data clips/automatic clips/held_aside
@@ -49,6 +50,9 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     parser.add_argument("--precision", default="auto", help="auto, fp32, bf16 or int8 (auto)")
     parser.add_argument("--backend", default="torch", help="torch, openvino or auto (torch)")
+    parser.add_argument(
+        "--views", type=int, default=1, help="mirrored views of each window: 1, 2 or 4 (1)"
+    )
     parser.add_argument("--json", type=Path, help="also write the scores to this file")
     parser.add_argument(
         "--out", type=Path, help="write the paper's tables and figures to this folder instead"
@@ -98,6 +102,7 @@ def _report(options: argparse.Namespace) -> int:
         device=options.device,
         precision=options.precision,
         backend=options.backend,
+        views=options.views,
     )
     print(f"report: {readme}")
     return 0
@@ -110,14 +115,13 @@ def _score(options: argparse.Namespace) -> None:
 
     from weld_inspection.evaluation.evaluate import evaluate
     from weld_inspection.evaluation.unseen import was_trained_on
-    from weld_inspection.inspection.engine import InferenceEngine
     from weld_inspection.networks.weights import load_model
 
     thresholds = [] if options.threshold is None else [options.threshold]
     scores: dict[str, dict] = {}
     for model in options.model:
         loaded = load_model(model)
-        engine = InferenceEngine(model, options.device, options.precision, options.backend)
+        engine = _engine(model, options)
         for folder in options.data:
             progress = partial(tqdm, desc=str(folder), unit="clip", leave=False, disable=None)
             (result,) = evaluate(engine, [folder], thresholds, **_theta(options), progress=progress)
@@ -125,6 +129,13 @@ def _score(options: argparse.Namespace) -> None:
             seen = ", which it was trained on" if was_trained_on(loaded, folder) else ""
             _print(f"{model} on {folder}{seen}", result)
     _write_json(options.json, scores)
+
+
+def _engine(model: Path, options: argparse.Namespace) -> "InferenceEngine":
+    """Loads a model as the options say."""
+    from weld_inspection.inspection.engine import InferenceEngine
+
+    return InferenceEngine(model, options.device, options.precision, options.backend, options.views)
 
 
 def _theta(options: argparse.Namespace) -> dict[str, int]:
@@ -163,14 +174,13 @@ def _tune(options: argparse.Namespace) -> None:
     from weld_inspection.evaluation.evaluate import evaluate
     from weld_inspection.evaluation.threshold import THRESHOLDS, best_threshold, store_threshold
     from weld_inspection.evaluation.unseen import check_unseen
-    from weld_inspection.inspection.engine import InferenceEngine
     from weld_inspection.networks.weights import load_model
 
     (model,) = options.model
     loaded = load_model(model)
     for folder in options.data:
         check_unseen(loaded, folder)
-    engine = InferenceEngine(model, options.device, options.precision, options.backend)
+    engine = _engine(model, options)
     progress = partial(tqdm, unit="clip", leave=False, disable=None)
     scores = evaluate(engine, options.data, THRESHOLDS, **_theta(options), progress=progress)
     print("            pixels                    windows                   defects        false")

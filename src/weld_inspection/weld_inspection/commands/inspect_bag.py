@@ -39,6 +39,7 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("--backend", help="torch, openvino or auto (auto)")
     parser.add_argument("--precision", help="auto, fp32, bf16 or int8 (auto)")
     parser.add_argument("--device", help="auto, cpu or cuda (auto)")
+    parser.add_argument("--views", type=int, help="mirrored views of each window: 1, 2 or 4 (1)")
     parser.add_argument("--topic", default="", help="images of a bag (the file's bag_topic)")
     parser.add_argument(
         "--namespace", default="/weld", help="of the nodes and the topics written (/weld)"
@@ -67,8 +68,10 @@ def command(arguments: list[str]) -> int:
     parameters = OfflineParameters()
     if options.params_file is not None:
         parameters = read_parameters(options.params_file, options.namespace)
-    given = {name: getattr(options, name) for name in ("model", "backend", "precision", "device")}
-    parameters = replace(parameters, **{name: value for name, value in given.items() if value})
+    names = ("model", "backend", "precision", "device", "views")
+    given = {name: getattr(options, name) for name in names}
+    given = {name: value for name, value in given.items() if value not in (None, "")}
+    parameters = replace(parameters, **given)
     kind = _kind(options.recording)
     topic = options.topic or parameters.bag_topic
     recording = open_recording(kind, str(options.recording), topic=topic)
@@ -95,6 +98,7 @@ def command(arguments: list[str]) -> int:
         parameters.device,
         parameters.precision,
         parameters.backend,
+        parameters.views,
     )
     print(f"{engine.info.model_id}, backend {engine.info.reason}")
     began = time.perf_counter()

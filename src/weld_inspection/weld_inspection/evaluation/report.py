@@ -47,6 +47,7 @@ def write_report(
     device: str = "auto",
     precision: str = "auto",
     backend: str = "torch",
+    views: int = 1,
 ) -> Path:
     """Scores models on sets and writes tables and figures of them.
 
@@ -62,6 +63,7 @@ def write_report(
         device: As InferenceEngine's.
         precision: As InferenceEngine's.
         backend: As InferenceEngine's.
+        views: As InferenceEngine's.
 
     Returns:
         Path of README.md.
@@ -90,7 +92,9 @@ def write_report(
     device = choose_device(device)
     if backend != "auto":  # which measures
         precision = choose_precision(precision, device)
-    engine = {"device": device, "precision": precision, "backend": backend}
+    engine: dict[str, Any] = {"device": device, "precision": precision, "backend": backend}
+    if views != 1:  # scores of before there were views are of one
+        engine["views"] = views
     scores: dict[str, list[Score]] = {}
     for shown, score in _score(out, described, sets, engine, progress, tell):
         scores.setdefault(shown.title, []).append(score)
@@ -155,7 +159,7 @@ def _score(
     out: Path,
     models: Sequence[Described],
     sets: Sequence[ReportedSet],
-    engine: dict[str, str],
+    engine: dict[str, Any],
     progress: Callable[[str], Progress],
     tell: Callable[[str], None],
 ) -> Iterator[tuple[ReportedSet, Score]]:
@@ -245,6 +249,8 @@ def _head(scores: dict[str, list[Score]]) -> str:
     engines = sorted(
         {"{backend} in {precision} on {device}".format(**score["engine"]) for score in every}
     )
+    views = sorted({score["engine"].get("views", 1) for score in every} - {1})
+    engines += [f"the mean of {number} mirrored views of each window" for number in views]
     machines = sorted({_machine(item["machine"]) for item in made})
     versions = sorted(
         {f"{name} {number}" for item in made for name, number in item["versions"].items()}

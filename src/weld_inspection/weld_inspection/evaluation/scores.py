@@ -50,7 +50,7 @@ def score_model(
     described: Described,
     shown: ReportedSet,
     file: Path,
-    engine_options: Mapping[str, str],
+    engine_options: Mapping[str, Any],
     progress: Progress = iter,
 ) -> dict:
     """Scores a model on a set.
@@ -59,7 +59,7 @@ def score_model(
         described: The model file and its row.
         shown: The set.
         file: Where the scores are kept for `kept_scores`; its folder is made if need be.
-        engine_options: Device, precision and backend, as InferenceEngine's.
+        engine_options: Device, precision, backend and views, as InferenceEngine's.
         progress: Wraps lists of clips.
 
     Returns:
@@ -107,7 +107,9 @@ def score_model(
         "window_curve": curves.windows().to_dict(),
         "parameters": sum(p.numel() for p in model.network.parameters()),
         "operations": count_operations(model.network, frames),
-        "engine": {name: getattr(engine.info, name) for name in ("backend", "device", "precision")},
+        "engine": {
+            name: getattr(engine.info, name) for name in ("backend", "device", "precision", "views")
+        },
         "made_with": provenance(),
     }
     _write(file, scores)
@@ -115,7 +117,7 @@ def score_model(
 
 
 def kept_scores(
-    described: Described, shown: ReportedSet, file: Path, engine_options: Mapping[str, str]
+    described: Described, shown: ReportedSet, file: Path, engine_options: Mapping[str, Any]
 ) -> dict | None:
     """Reads what an earlier `score_model` left; None where there is nothing, or of others.
 
@@ -142,7 +144,7 @@ def count_operations(network: SegmentationNetwork, frames: np.ndarray) -> int:
     return counter.get_total_flops()
 
 
-def _belonging(model: Model, shown: ReportedSet, engine_options: Mapping[str, str]) -> dict:
+def _belonging(model: Model, shown: ReportedSet, engine_options: Mapping[str, Any]) -> dict:
     """What scores are of, for their file; raises where they would tell nothing."""
     for folder in filter(None, (shown.clips, shown.held_aside)):
         check_unseen(model, folder)

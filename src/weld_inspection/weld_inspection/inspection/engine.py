@@ -14,6 +14,7 @@ from torch import nn
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.torch_backend import CudaGraphBackend, TorchBackend
+from weld_inspection.inspection.views import NUMBERS, SeveralViews
 from weld_inspection.networks.cstm import CSTM
 from weld_inspection.networks.weights import Model, load_model
 
@@ -38,6 +39,7 @@ class EngineInfo:
             empty where it had its choice.
         device: "cpu" or "cuda".
         precision: "fp32", "bf16" or "int8".
+        views: From how many sides each window is seen.
         width: Width of a frame in pixels.
         height: Height of a frame in pixels.
         window: T, frames in a window.
@@ -51,6 +53,7 @@ class EngineInfo:
     shortfall: str
     device: str
     precision: str
+    views: int
     width: int
     height: int
     window: int
@@ -98,6 +101,7 @@ class InferenceEngine:
         device: str = "auto",
         precision: str = "auto",
         backend: str = "torch",
+        views: int = 1,
     ) -> None:
         """Loads a model and warms it up with one window.
 
@@ -109,17 +113,24 @@ class InferenceEngine:
             backend: "torch", the reference, "openvino", or "auto": the reference unless the other
                 one is clearly faster here, as measured. With precision "auto" as well, that may be
                 in int8, where `export` has made the model's int8 files and found them to agree.
+            views: 1, or 2 or 4 for the mean of as many mirrored views of each window, in as many
+                times the time.
 
         Raises:
             ModelError: The file is absent, damaged or of an unknown network.
-            InspectionError: Device, precision or backend cannot be had here.
+            InspectionError: Device, precision, backend or number of views cannot be had here.
         """
+        if views not in NUMBERS:
+            raise InspectionError(f"views is {views}: give one of {', '.join(map(str, NUMBERS))}")
         device = choose_device(device)
         loaded = load_model(Path(model))
         config = loaded.config
         self._backend, precision, reason, shortfall = _choose_backend(
             backend, Path(model), loaded, device, precision
         )
+        if views > 1:
+            self._backend = SeveralViews(self._backend, views)
+            reason += f"; the mean of {views} mirrored views of each window"
         self.info = EngineInfo(
             loaded.model_id,
             config.architecture,
@@ -128,6 +139,7 @@ class InferenceEngine:
             shortfall,
             device,
             precision,
+            views,
             config.width,
             config.height,
             config.window,

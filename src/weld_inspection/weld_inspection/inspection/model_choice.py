@@ -49,6 +49,7 @@ def choose_engine(
     device: str = "auto",
     precision: str = "auto",
     backend: str = "torch",
+    views: int = 1,
     frame_rate: float = 20.0,
     stride: int | None = None,
 ) -> tuple[InferenceEngine, str, str]:
@@ -59,6 +60,7 @@ def choose_engine(
         device: As of InferenceEngine.
         precision: As of InferenceEngine.
         backend: As of InferenceEngine.
+        views: As of InferenceEngine.
         frame_rate: Frames of the camera a second.
         stride: Frames from one window to the next; the model's T by default.
 
@@ -78,7 +80,7 @@ def choose_engine(
     timed = []
     shortfalls = []
     for path in paths:
-        engine = InferenceEngine(path, device, precision, backend)
+        engine = InferenceEngine(path, device, precision, backend, views)
         new = stride or engine.info.window
         budget = HEADROOM * new / frame_rate
         seconds = _time(engine, new, budget)

@@ -99,7 +99,11 @@ class DefectDetector(InspectionNode):
         if parameters.model:
             path = find_model(parameters.model, folder)
             self._engine = InferenceEngine(
-                path, parameters.device, parameters.precision, parameters.backend
+                path,
+                parameters.device,
+                parameters.precision,
+                parameters.backend,
+                parameters.views,
             )
             self._shortfall = self._engine.info.shortfall
             self.get_logger().info(f"{path} chosen by parameter 'model'")
@@ -109,6 +113,7 @@ class DefectDetector(InspectionNode):
                 device=parameters.device,
                 precision=parameters.precision,
                 backend=parameters.backend,
+                views=parameters.views,
                 frame_rate=parameters.frame_rate,
                 stride=parameters.stride or None,
             )

@@ -55,7 +55,7 @@ class OfflineParameters:
         frame_rate: Of the camera driver: frames a second of a video or of images; 0 for the
             recording's own. A bag keeps its stamps.
         bag_topic: Of the camera driver: the bag's images; if empty, as Bag chooses.
-        model: As the detector's, and so device, precision and backend.
+        model: As the detector's, and so device, precision, backend and views.
     """
 
     threshold: float = 0.0
@@ -71,6 +71,7 @@ class OfflineParameters:
     device: str = "auto"
     precision: str = "auto"
     backend: str = "auto"
+    views: int = 1
 
     def __post_init__(self) -> None:
         """Checks the types and the rate.
