@@ -67,6 +67,7 @@ def command(arguments: list[str]) -> int:
     parser.add_argument(
         "--stride", type=int, default=0, help="frames from window to window; 1 is an overload (T)"
     )
+    parser.add_argument("--views", type=int, default=1, help="mirrored views of a window (1)")
     parser.add_argument(
         "--image-size",
         type=int,
@@ -125,6 +126,7 @@ def launch_arguments(options: argparse.Namespace, folder: Path) -> list[str]:
     parameters = yaml.safe_load((config / "weld_inspection.yaml").read_text())
     parameters["/**/camera_driver"]["ros__parameters"]["loop"] = True
     parameters["/**/defect_detector"]["ros__parameters"]["stride"] = options.stride
+    parameters["/**/defect_detector"]["ros__parameters"]["views"] = options.views
     if options.sound:  # a false alarm would be recorded
         parameters["/**/defect_detector"]["ros__parameters"]["pixel_threshold"] = MOST_PIXELS
     (folder / "parameters.yaml").write_text(yaml.safe_dump(parameters))
