@@ -14,7 +14,7 @@ from torch import nn
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.torch_backend import CudaGraphBackend, TorchBackend
-from weld_inspection.inspection.views import NUMBERS, SeveralViews
+from weld_inspection.inspection.views import VIEWS, SeveralViews
 from weld_inspection.networks.cstm import CSTM
 from weld_inspection.networks.weights import Model, load_model
 
@@ -120,8 +120,8 @@ class InferenceEngine:
             ModelError: The file is absent, damaged or of an unknown network.
             InspectionError: Device, precision, backend or number of views cannot be had here.
         """
-        if views not in NUMBERS:
-            raise InspectionError(f"views is {views}: give one of {', '.join(map(str, NUMBERS))}")
+        if views not in VIEWS:
+            raise InspectionError(f"views is {views}: give one of {', '.join(map(str, VIEWS))}")
         device = choose_device(device)
         loaded = load_model(Path(model))
         config = loaded.config

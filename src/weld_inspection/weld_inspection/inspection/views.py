@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 # Directions of a frame's rows and columns. Upside down first: across the seam light and camera
 # differ more than along it.
 SIDES = ((1, 1), (-1, 1), (1, -1), (-1, -1))
-NUMBERS = (1, 2, 4)  # of views
+VIEWS = (1, 2, 4)  # how many a window may be seen from
 
 
 class SeveralViews:

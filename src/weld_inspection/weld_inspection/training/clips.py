@@ -162,7 +162,6 @@ class ClipWriter:
 
     def _metadata(self, positions: list[float | None]) -> ClipMetadata:
         """What `clip.json` says of a clip of frames at these places."""
-        known = [position for position in positions if position is not None]
         width, height = self._size
         count = len(positions)
         return ClipMetadata(
@@ -174,7 +173,7 @@ class ClipWriter:
             masks_file=MASKS_FILE,
             source=self._source,
             defects=self._defects,
-            positions=known if len(known) == count else None,
+            positions=None if None in positions else list(positions),
             defect_pixel_ratio=self._defect_pixels / (count * width * height),
             frames_sha256=self._frames_digest.hexdigest(),
             masks_sha256=self._masks_digest.hexdigest(),
