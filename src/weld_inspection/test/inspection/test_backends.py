@@ -196,6 +196,21 @@ def test_a_cuda_card_computes_what_the_processor_computes(tmp_path, name):
             np.testing.assert_allclose(found, wanted, atol=5e-3)  # convolutions in TF32
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
+@pytest.mark.parametrize("name", ["bi_crrn_e", "bi_crrn_ed_attn", "unet"])
+def test_a_cuda_card_keeps_looks_for_windows_that_overlap(tmp_path, name):
+    engine = InferenceEngine(save(tmp_path / "model.safetensors", name), "cuda", "fp32")
+    frames = np.concatenate(windows())
+    looks = [engine.look(frame) for frame in frames]
+    for first in (2, 0, 3, 1):
+        progress = None
+        for look in looks[first : first + 3]:
+            progress = engine.advance(progress, look)
+        np.testing.assert_array_equal(
+            engine.judge(progress), engine.infer(frames[first : first + 3])
+        )
+
+
 def test_auto_measures_and_says_why(model, monkeypatch):
     engine = InferenceEngine(model, "cpu", "fp32", "auto")
     assert engine.info.backend in ("torch", "openvino")
@@ -285,7 +300,7 @@ def test_a_network_without_gates_has_no_int8_to_do_without(tmp_path):
 def slow(backend):
     class Slow(backend):
         def judge(self, *window):
-            time.sleep(0.5)
+            time.sleep(2.0)
             return super().judge(*window)
 
     return Slow

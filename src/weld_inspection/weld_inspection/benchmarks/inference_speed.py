@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from weld_inspection.benchmarks.gate_by_gate import written_out
+from weld_inspection.evaluation.scores import count_operations
 from weld_inspection.inspection.decision import DecisionSettings
 from weld_inspection.inspection.engine import (
     InferenceEngine,
@@ -23,7 +24,7 @@ from weld_inspection.inspection.engine import (
 )
 from weld_inspection.inspection.inspector import Inspector, WindowsAtOnce
 from weld_inspection.inspection.openvino_export import NoGatesError, exported
-from weld_inspection.inspection.torch_backend import normalise
+from weld_inspection.inspection.torch_backend import Recorded, normalise
 from weld_inspection.inspection.windows import FrameWindows
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
@@ -53,6 +54,9 @@ CASES: dict[str, tuple[dict[str, int], int]] = {
     "320x180": ({"width": 320, "height": 180}, 0),
 }
 DETECTORS = (1, 2, 4)  # beside each other
+AT_ONCE = 64  # windows of a card's throughput
+MATRIX = 8192  # rows and columns of the product that tells what a card can do
+REPEATS = 20
 PATIENCE_S = 600.0
 
 
@@ -115,7 +119,7 @@ def measure_engines(model: Path, *, windows: int = 50, device: str = "auto") -> 
             "ratio": median(times[PEER]) / median(times[name]),
             "iou": float((found & wanted).sum() / max(1, (found | wanted).sum())),
         }
-    return {
+    result = {
         "model": reference.info.model_id,
         "threshold": reference.info.threshold,
         "device": device,
@@ -123,8 +127,52 @@ def measure_engines(model: Path, *, windows: int = 50, device: str = "auto") -> 
         "windows": windows,
         "defect_pixels": int(wanted.sum()),
         "backends": rows,
-        "made_with": provenance(),
     }
+    if device == "cuda":
+        result["at_once"] = measure_throughput(model)
+    return result | {"made_with": provenance()}
+
+
+def measure_throughput(model: Path, *, windows: int = AT_ONCE) -> dict[str, Any]:
+    """Times many windows at once in bf16 on a CUDA card, and a matrix product beside them.
+
+    Args:
+        model: Model file.
+        windows: How many.
+
+    Returns:
+        Plain values: windows a second, trillions of operations a second of them and of the product.
+    """
+    network = load_model(model).network
+    config = network.config
+    frames = np.zeros((config.window, config.height, config.width, 3), np.uint8)
+    operations = windows * count_operations(network, frames)
+    network = network.to(device="cuda", dtype=torch.bfloat16).channels_last()
+    pixels = torch.zeros((windows, *frames.shape), dtype=torch.uint8, device="cuda")
+    graph = Recorded(lambda: network(normalise(pixels.permute(0, 1, 4, 2, 3))))
+    left, right = torch.randn(2, MATRIX, MATRIX, dtype=torch.bfloat16, device="cuda")
+    seconds = _seconds_on_card(graph.replay)
+    product = _seconds_on_card(lambda: torch.mm(left, right))
+    return {
+        "windows": windows,
+        "windows_a_second": windows / seconds,
+        "tera_operations_a_second": operations / seconds / 1e12,
+        "matrix_tera_operations_a_second": 2 * MATRIX**3 / product / 1e12,
+    }
+
+
+def _seconds_on_card(work: Callable[[], object]) -> float:
+    """Median seconds of what a CUDA card does, after a first time."""
+    work()
+    times = []
+    for _ in range(REPEATS):
+        began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        began.record()
+        work()
+        ended.record()
+        ended.synchronize()
+        times.append(began.elapsed_time(ended) / 1000)
+    return median(times)
 
 
 def measure_growth(network: str, *, windows: int = 5) -> dict[str, Any]:

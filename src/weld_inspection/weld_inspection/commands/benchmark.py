@@ -112,6 +112,13 @@ def _engine(options: argparse.Namespace) -> list[dict[str, Any]]:
                 f"{row['milliseconds_at_the_last_frame']:19.1f} {row['ratio']:7.2f} "
                 f"{row['iou']:15.4f}"
             )
+        if "at_once" in result:
+            row = result["at_once"]
+            print(
+                f"  {row['windows']} windows at once in bf16: {row['windows_a_second']:.0f} "
+                f"windows a second, {row['tera_operations_a_second']:.0f} of the "
+                f"{row['matrix_tera_operations_a_second']:.0f} Tflop/s of a matrix product"
+            )
     return results
 
 

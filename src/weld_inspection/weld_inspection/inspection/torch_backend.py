@@ -1,12 +1,18 @@
 """The reference backend: PyTorch on a processor or a CUDA card, where a window is one graph."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from weld_inspection.networks.segmentation_network import DEFECT_LOGIT, SegmentationNetwork
+from weld_inspection.networks.segmentation_network import (
+    DEFECT_LOGIT,
+    Part,
+    SegmentationNetwork,
+    Track,
+)
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 WARM_UPS = 3  # runs before a capture, in which libraries allocate and choose their algorithms
@@ -38,8 +44,11 @@ class TorchBackend:
     def look(self, frame: np.ndarray) -> list[Tensor]:
         """See Backend."""
         with torch.inference_mode():
-            pixels = torch.from_numpy(frame[None]).to(self._device)
-            return self._network.look(self._prepared(pixels))
+            return self.look_at(torch.from_numpy(frame[None]).to(self._device))
+
+    def look_at(self, frames: Tensor) -> list[Tensor]:
+        """`look` at frames (N, H, W, 3) on the device."""
+        return self._network.look(self._prepared(frames))
 
     def advance(
         self, look: list[Tensor], state: list[Tensor] | None
@@ -72,51 +81,124 @@ class TorchBackend:
 
 
 class CudaGraphBackend(TorchBackend):
-    """Runs a network on a CUDA card, each window as one CUDA graph.
+    """Runs a network on a CUDA card: a frame's look as one CUDA graph, the rest as another.
 
     A window is a thousand small kernels and more, which take longer to be launched one by one than
-    to run. A frame is uploaded as it comes; nothing else is done ahead, for there is no need.
+    to run. Looks are kept where windows overlap. Nothing is done ahead of a window's last frame:
+    what runs forwards in time runs beside what runs backwards then, and is done as soon.
     """
 
     def __init__(self, network: SegmentationNetwork, precision: str) -> None:
-        """Takes a network over and records what it does with a window.
+        """Takes a network over and records what it does.
 
         Args:
             network: In evaluation mode; one that `works_alike` for all windows.
             precision: A name in DTYPES.
         """
         super().__init__(network, "cuda", precision)
-        self._pixels = torch.zeros(
-            (network.config.window, *self._size, 3), dtype=torch.uint8, device="cuda"
+        length = network.config.window
+        self._frame = torch.zeros((1, *self._size, 3), dtype=torch.uint8, device="cuda")
+        self._look = Recorded(lambda: self.look_at(self._frame))
+        self._looks = [
+            torch.cat([part] * length).contiguous(memory_format=_layout(part))
+            for part in self._look.results
+        ]
+        tracks = [part.chunk(length) for part in self._looks]
+        self._judge = Recorded(
+            lambda: self._probabilities(judge_side_by_side(network, tracks, self._size))
         )
+
+    def infer(self, window: np.ndarray) -> np.ndarray:
+        """See Backend."""
+        return self.judge([self.look(frame) for frame in window], (), None)
+
+    def look(self, frame: np.ndarray) -> list[Tensor]:
+        """See Backend."""
+        with torch.inference_mode():
+            self._frame.copy_(torch.from_numpy(frame[None]))
+            return [part.clone() for part in self._look.replay()]
+
+    def advance(self, look: list[Tensor], state: None) -> tuple[None, None]:
+        """See Backend."""
+        return None, None
+
+    def judge(
+        self, looks: Sequence[list[Tensor]], given: Sequence[None], state: None
+    ) -> np.ndarray:
+        """See Backend."""
+        with torch.inference_mode():
+            for kept, parts in zip(self._looks, zip(*looks, strict=True), strict=True):
+                torch.cat(parts, out=kept)
+            return self._judge.replay().cpu().numpy()
+
+
+class Recorded:
+    """Work on a CUDA card as a CUDA graph.
+
+    Attributes:
+        results: What the work gave, and each replay gives anew.
+    """
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        """Records it.
+
+        Args:
+            work: Reads and gives tensors that stay where they are.
+        """
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         self._graph = torch.cuda.CUDAGraph()
         with torch.inference_mode(), torch.backends.cudnn.flags(benchmark=True):
             with torch.cuda.stream(stream):
                 for _ in range(WARM_UPS):
-                    self._whole(self._pixels)
+                    work()
             torch.cuda.current_stream().wait_stream(stream)
             with torch.cuda.graph(self._graph):
-                self._found = self._whole(self._pixels)
+                self.results = work()
 
-    def infer(self, window: np.ndarray) -> np.ndarray:
-        """See Backend."""
-        return self.judge([torch.from_numpy(window)], (), None)
-
-    def look(self, frame: np.ndarray) -> Tensor:
-        """See Backend; the frame on the card, (1, H, W, 3)."""
-        return torch.from_numpy(frame[None]).to("cuda")
-
-    def advance(self, look: Tensor, state: None) -> tuple[None, None]:
-        """See Backend."""
-        return None, None
-
-    def judge(self, looks: Sequence[Tensor], given: Sequence[None], state: None) -> np.ndarray:
-        """See Backend."""
-        self._pixels.copy_(torch.cat(tuple(looks)))
+    def replay(self) -> Any:
+        """Does the work again; returns `results`."""
         self._graph.replay()
-        return self._found.cpu().numpy()
+        return self.results
+
+
+def judge_side_by_side(
+    network: SegmentationNetwork, looks: Sequence[Track], size: tuple[int, int]
+) -> Tensor:
+    """Does what follows the looks, all at once that does not read of another.
+
+    Args:
+        network: On a CUDA card.
+        looks: What `look` gave of T frames, tensors (B, ...), track by track.
+        size: H and W of the frames, pixels.
+
+    Returns:
+        As of the network's `forward`.
+    """
+    main = torch.cuda.current_stream()
+    causal = network.causal()
+    parts = [] if causal is None else [Part(causal.whole, causal.reads)]
+    parts += (part for stage in network.stages() for part in stage)
+    # All stay in memory to the end, so that no stream's room is another's.
+    tracks = list(looks)
+    there = [main.record_event()] * len(tracks)
+    for part in parts:
+        stream = torch.cuda.Stream()
+        for number in part.reads:
+            stream.wait_event(there[number])
+        with torch.cuda.stream(stream):
+            added = part.work(*(tracks[number] for number in part.reads))
+        tracks += added
+        there += [stream.record_event()] * len(added)
+    for event in there:
+        main.wait_event(event)
+    return network.finish(tracks[network.finish_reads], size)
+
+
+def _layout(tensor: Tensor) -> torch.memory_format:
+    """How a tensor (N, ...) lies in memory."""
+    last = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
 
 
 def normalise(frames: Tensor) -> Tensor:

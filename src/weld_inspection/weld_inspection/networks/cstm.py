@@ -72,12 +72,87 @@ class AttentionMap(nn.Module):
         return torch.tanh(self.convolution(hidden))
 
 
+def gated(value: Tensor, gate: Tensor) -> Tensor:
+    """Returns sigmoid(gate) o tanh(value)."""
+    return torch.sigmoid(gate) * torch.tanh(value)
+
+
+def remember(
+    gates: Sequence[Tensor],
+    before: Tensor | None,
+    memory: Tensor | None,
+    peephole: Tensor | None,
+    gated: Callable[[Tensor, Tensor], Tensor] = gated,
+) -> tuple[Tensor, Tensor]:
+    """What eq. (1) does after its convolutions, pixel by pixel.
+
+    Args:
+        gates: What the convolutions give to g, i, f and o, (B, C, h, w) each.
+        before: C_{t-1}^l, (B, C, h, w); None for zeros.
+        memory: W_1x1 [C_{t-1}^l ; C_t^{l-1}], or C_{t-1}^l in a lowest layer; None for zeros.
+        peephole: P_i, P_f and P_o, (3, C, 1, 1); None without them.
+        gated: As the function above; a form of it.
+
+    Returns:
+        H_t^l and C_t^l, (B, C, h, w) each.
+    """
+    g, i, f, o = gates
+    if before is not None and peephole is not None:
+        i = i + peephole[0] * before
+        f = f + peephole[1] * before
+    cell = gated(g, i)
+    if memory is not None:
+        cell = torch.sigmoid(f) * memory + cell
+    if peephole is not None:
+        o = o + peephole[2] * cell
+    return gated(cell, o), cell
+
+
+def update(
+    drive: Tensor,
+    recurrent: Tensor | None,
+    memories: tuple[Tensor, Tensor] | None,
+    lower: Tensor | None,
+    peephole: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """What eq. (1) does with what its convolutions give.
+
+    Args:
+        drive: W * H_t^{l-1} + b, (B, 4C, h, w).
+        recurrent: U * H_{t-1}^l, (B, 4C, h, w); None for zeros.
+        memories: C_{t-1}^l, and the first half of W_1x1 times it, or in a lowest layer itself,
+            (B, C, h, w) each; None for zeros.
+        lower: The second half of W_1x1 times C_t^{l-1}, (B, C, h, w); None in a lowest layer.
+        peephole: As of `remember`.
+
+    Returns:
+        H_t^l, in the type of what drives it, and C_t^l.
+    """
+    gates = drive if recurrent is None else drive + recurrent
+    before, memory = memories or (None, None)
+    memory = added(memory, lower)
+    hidden, cell = remember(gates.chunk(4, dim=1), before, memory, peephole)
+    return hidden.to(drive.dtype), cell
+
+
+def added(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    """Returns the sum of two tensors of which any may be None, for zeros."""
+    if first is None or second is None:
+        return second if first is None else first
+    return first + second
+
+
 class CSTM(nn.Module):
     """One CSTM layer.
 
     The four gates are one convolution; what does not depend on the step before is computed for
     all T frames at once. Gates are in the order g, i, f, o of eq. (1).
+
+    Attributes:
+        update: The function above, or a form of it.
     """
+
+    update: Callable[..., tuple[Tensor, Tensor]] = staticmethod(update)
 
     def __init__(self, channels: int, kernel_size: int, *, lower_cell: bool, peephole: str) -> None:
         """Makes the layer.
@@ -105,47 +180,29 @@ class CSTM(nn.Module):
         with torch.no_grad():
             self.from_input.bias[2 * channels : 3 * channels] += FORGET_BIAS
 
-    def gates(self, drive: Tensor, state: State | None) -> tuple[Tensor, ...]:
-        """Returns what the convolutions give to g, i, f and o at one time step, (B, C, h, w) each.
-
-        Args:
-            drive: W * H_t^{l-1} + b, (B, 4C, h, w).
-            state: As of `step`.
-        """
-        if state is not None:
-            drive = drive + self.from_hidden(state.hidden)
-        return drive.chunk(4, dim=1)
-
     def step(self, drive: Tensor, lower: Tensor | None, state: State | None) -> State:
         """One time step of eq. (1).
 
         Args:
-            drive: As of `gates`.
+            drive: W * H_t^{l-1} + b, (B, 4C, h, w).
             lower: The second half of W_1x1 times C_t^{l-1}, (B, C, h, w); None in a lowest layer.
             state: H_{t-1}^l and C_{t-1}^l; None for zeros, whose terms are left out.
 
         Returns:
             H_t^l and C_t^l.
         """
-        g, i, f, o = self.gates(drive, state)
-        memory = lower
-        if state is not None:
-            if self.peephole is not None:
-                i = i + self.peephole[0] * state.cell
-                f = f + self.peephole[1] * state.cell
-            memory = state.cell
-            if self.mix_cell is not None:
-                memory = self.mix_cell(state.cell) + lower
-        cell = self.gated(g, i)
-        if memory is not None:
-            cell = torch.sigmoid(f) * memory + cell
-        if self.peephole is not None:
-            o = o + self.peephole[2] * cell
-        return State(self.gated(cell, o), cell)
+        if state is None:
+            return State(*self.update(drive, None, None, lower, self.peephole))
+        memory = state.cell
+        if self.mix_cell is not None:
+            memory = self.mix_cell(memory)
+        recurrent = self.recur(state.hidden)
+        memories = (state.cell, memory)
+        return State(*self.update(drive, recurrent, memories, lower, self.peephole))
 
-    def gated(self, value: Tensor, gate: Tensor) -> Tensor:
-        """Returns sigmoid(gate) o tanh(value)."""
-        return torch.sigmoid(gate) * torch.tanh(value)
+    def recur(self, hidden: Tensor) -> Tensor:
+        """Returns what the state before gives to the gates: U * H_{t-1}^l, (B, 4C, h, w)."""
+        return self.from_hidden(hidden)
 
     def drive(self, inputs: Tensor) -> Tensor:
         """Does what does not depend on the step before: W * H_t^{l-1} + b.

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from weld_inspection.networks.cstm import CSTM, State
+from weld_inspection.networks.cstm import CSTM, State, added, remember
 
 GATES = "gifo"  # the order in which CSTM's fused convolutions hold them
 LARGEST_VALUE = 20.0  # whose tanh is 1 in fp32; exp of twice as much leaves room for the gate
@@ -62,28 +62,38 @@ class GatewiseCSTM(CSTM):
         """See CSTM; (N, h, w, C) each."""
         return State(*(tensor.permute(0, 2, 3, 1) for tensor in state))
 
-    def gates(self, drive: Tensor | tuple[Tensor, ...], state: State | None) -> tuple[Tensor, ...]:
-        """See CSTM; of what `drive` or `drives` gave."""
-        parts = drive
-        if isinstance(drive, Tensor):
-            parts = tuple(part.permute(0, 3, 1, 2) for part in drive.chunk(len(GATES)))
-            if state is None:
-                return tuple(self._convolved(part) for part in parts)
-        if state is None:
-            return parts
-        return tuple(
-            part + self.from_hidden[gate](state.hidden)
-            for gate, part in zip(GATES, parts, strict=True)
-        )
+    def recur(self, hidden: Tensor) -> tuple[Tensor, ...]:
+        """See CSTM; gate by gate."""
+        return tuple(self.from_hidden[gate](hidden) for gate in GATES)
 
-    def gated(self, value: Tensor, gate: Tensor) -> Tensor:
-        """See CSTM; with one division instead of two."""
-        power = torch.exp(2 * value.clamp(-LARGEST_VALUE, LARGEST_VALUE))
-        return (power - 1) / ((power + 1) * (torch.exp(-gate) + 1))
+    def update(
+        self,
+        drive: Tensor | tuple[Tensor, ...],
+        recurrent: tuple[Tensor, ...] | None,
+        memories: tuple[Tensor, Tensor] | None,
+        lower: Tensor | None,
+        peephole: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """See CSTM; of what `drive` or `drives` gave."""
+        gates = drive
+        if isinstance(drive, Tensor):
+            gates = tuple(part.permute(0, 3, 1, 2) for part in drive.chunk(len(GATES)))
+            if recurrent is None:
+                gates = tuple(self._convolved(gate) for gate in gates)
+        if recurrent is not None:
+            gates = tuple(torch.add(*pair) for pair in zip(gates, recurrent, strict=True))
+        before, memory = memories or (None, None)
+        return remember(gates, before, added(memory, lower), peephole, gated)
 
     def _convolved(self, tensor: Tensor) -> Tensor:
         """The same tensor, as what a convolution gives."""
         return functional.conv2d(tensor, self.ones, groups=len(self.ones))
+
+
+def gated(value: Tensor, gate: Tensor) -> Tensor:
+    """As `cstm.gated`, with one division instead of two."""
+    power = torch.exp(2 * value.clamp(-LARGEST_VALUE, LARGEST_VALUE))
+    return (power - 1) / ((power + 1) * (torch.exp(-gate) + 1))
 
 
 def gatewise(network: Network) -> Network:

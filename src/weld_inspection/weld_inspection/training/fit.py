@@ -22,6 +22,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Sampler
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.engine import choose_device, choose_precision
 from weld_inspection.networks.config import NetworkConfig
+from weld_inspection.networks.fused import fuse_steps
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.weights import load_model, save_model
 from weld_inspection.provenance import provenance
@@ -124,6 +125,8 @@ def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: P
         num_sanity_val_steps=0,
     )
     check_imbalance(config, training.dataset.datasets)
+    if device == "cuda":
+        fuse_steps(network)
     module = WindowSegmentation(network.channels_last(), config, taken)
     module.course = {
         "processes": group.size,
@@ -525,4 +528,5 @@ def _loader(
         drop_last=False,
         num_workers=config.workers,
         persistent_workers=config.workers > 0,
+        pin_memory=torch.cuda.is_available(),
     )
