@@ -1,8 +1,10 @@
 """How fast a network trains, against eq. (1) written out, and how fast its windows come."""
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,9 +20,12 @@ from weld_inspection.networks.fused import fuse_steps
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.segmentation_network import SegmentationNetwork
 from weld_inspection.provenance import provenance
+from weld_inspection.training.graphed_loss import GraphedLoss, can_be_graphed
 from weld_inspection.training.windows import WindowDataset
 
 LOADED_WINDOWS = 200
+
+_logger = logging.getLogger(__name__)
 
 
 def measure_training(
@@ -62,12 +67,9 @@ def measure_training(
     torch.backends.cudnn.benchmark = device == "cuda"  # as `fit` trains
     torch.manual_seed(0)
     trained = build_network(config)
-    printed = written_out(trained)
-    if device == "cuda":
-        fuse_steps(trained)
     steps = {
-        "as printed": _step(printed, batch_size, device, "fp32"),
-        "as trained": _step(trained.channels_last(), batch_size, device, precision),
+        "as printed": _step(written_out(trained), batch_size, device, "fp32"),
+        "as trained": _step(trained.channels_last(), batch_size, device, precision, graphed=True),
     }
     times: dict[str, list[float]] = {name: [] for name in steps}
     for count in range(rounds + 1):
@@ -94,21 +96,38 @@ def measure_training(
 
 
 def _step(
-    network: SegmentationNetwork, batch_size: int, device: str, precision: str
+    network: SegmentationNetwork,
+    batch_size: int,
+    device: str,
+    precision: str,
+    *,
+    graphed: bool = False,
 ) -> Callable[[], None]:
-    """A training step on one batch, which is the same every time."""
+    """A training step on one batch, which is the same every time; `graphed` as `fit` does it."""
     network = network.to(device).train()
+    graphed_loss = None
+    if graphed and device == "cuda":
+        if note := fuse_steps(network, training=True):
+            _logger.warning(note)
+        if can_be_graphed(network):
+            graphed_loss = GraphedLoss(network)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
     config = network.config
     shape = (batch_size, config.window, config.height, config.width)
     generator = torch.Generator().manual_seed(0)
-    frames = torch.randint(0, 256, (*shape[:2], 3, *shape[2:]), generator=generator).to(device)
+    frames = torch.randint(0, 256, (*shape, 3), dtype=torch.uint8, generator=generator).to(device)
     masks = torch.zeros(shape, dtype=torch.uint8, device=device)
     masks[..., : config.height // 4, : config.width // 8] = 1
 
+    # As Lightning does it.
+    autocast = partial(torch.autocast, device, torch.bfloat16, cache_enabled=False)
+
     def step() -> None:
-        with torch.autocast(device, torch.bfloat16) if precision == "bf16" else nullcontext():
-            loss = network.loss(normalise(frames), masks)
+        with autocast() if precision == "bf16" else nullcontext():
+            if graphed_loss is None:
+                loss = network.loss(normalise(frames.permute(0, 1, 4, 2, 3)), masks)
+            else:
+                loss = graphed_loss(frames, masks)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

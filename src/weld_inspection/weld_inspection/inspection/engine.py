@@ -75,9 +75,15 @@ class Progress(NamedTuple):
 
 
 class Backend(Protocol):
-    """A library that runs a network; see SegmentationNetwork for what the methods mean."""
+    """A library that runs a network; see SegmentationNetwork for what the methods mean.
+
+    Attributes:
+        name: Of the library.
+        shortfall: Why it is slower than it could be; empty where it is not.
+    """
 
     name: str
+    shortfall: str
 
     def infer(self, window: np.ndarray) -> np.ndarray:
         """(T, H, W, 3) uint8 to (T, H, W) float32."""
@@ -239,7 +245,9 @@ def _choose_backend(
     else:
         reason = f"{name}: as asked for"
     if name != "auto":
-        return _tried(name, path, loaded, device, usual, window), usual, reason, ""
+        backend = _tried(name, path, loaded, device, usual, window)
+        reason = "; ".join(filter(None, (reason, backend.shortfall)))
+        return backend, usual, reason, backend.shortfall
     reference = _tried("torch", path, loaded, device, usual, window)
     candidates = [(reference, usual)]
     shortfall = ""

@@ -19,6 +19,7 @@ class OpenVinoBackend:
     """Runs the files that `openvino_export` makes of a model."""
 
     name = "openvino"
+    shortfall = ""
 
     def __init__(self, path: Path, precision: str) -> None:
         """Loads a model's files, which are made first where they are missing or of other weights.

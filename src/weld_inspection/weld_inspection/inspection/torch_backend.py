@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from weld_inspection.networks.fused import fuse_steps
 from weld_inspection.networks.segmentation_network import (
     DEFECT_LOGIT,
     Part,
@@ -19,9 +20,10 @@ WARM_UPS = 3  # runs before a capture, in which libraries allocate and choose th
 
 
 class TorchBackend:
-    """Runs a network as it was trained."""
+    """Runs a network as it was trained; see Backend."""
 
     name = "torch"
+    shortfall = ""
 
     def __init__(self, network: SegmentationNetwork, device: str, precision: str) -> None:
         """Takes a network over.
@@ -96,6 +98,7 @@ class CudaGraphBackend(TorchBackend):
             precision: A name in DTYPES.
         """
         super().__init__(network, "cuda", precision)
+        self.shortfall = fuse_steps(network, training=False)
         length = network.config.window
         self._frame = torch.zeros((1, *self._size, 3), dtype=torch.uint8, device="cuda")
         self._look = Recorded(lambda: self.look_at(self._frame))

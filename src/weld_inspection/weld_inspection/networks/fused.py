@@ -1,10 +1,8 @@
-"""CSTM layers that do what follows eq. (1)'s convolutions in one kernel, each way, on a CUDA card.
+"""CSTM layers that do what follows eq. (1)'s convolutions in one kernel, on a CUDA card.
 
-Kernel by kernel it is two dozen small ones a time step, and more for the gradient, which move as
-much memory as they compute little.
+Else it is two dozen small ones a time step, and more for the gradient, which compute little and
+move much memory.
 """
-
-import logging
 
 import torch
 import torch._dynamo
@@ -17,41 +15,47 @@ from weld_inspection.networks.segmentation_network import SegmentationNetwork
 # allowed torch would go on without, at any time.
 FORMS = 64
 
-_logger = logging.getLogger(__name__)
 
-
-def fuse_steps(network: SegmentationNetwork) -> None:
-    """Lets a network's CSTM layers train with fused steps, where torch can compile them.
-
-    Where it cannot, for want of a C compiler, say, the network stays as it is, and the log says so.
+def fuse_steps(network: SegmentationNetwork, *, training: bool) -> str:
+    """Gives a network's CSTM layers fused steps, where torch can compile them.
 
     Args:
-        network: On a CUDA card.
+        network: On a CUDA card by its first step.
+        training: Whether the steps are those of a training.
+
+    Returns:
+        Why the network stays as it is, for want of a C compiler, say; empty where it does not.
     """
     layers = [module for module in network.modules() if type(module) is CSTM]
     if not layers:
-        return
+        return ""
     try:
         torch.compile(torch.tanh)(torch.zeros(16, device="cuda"))
     except RuntimeError as error:
         reason = str(error).strip().partition("\n")[0]
-        _logger.warning("steps are not fused, and take longer: torch compiles nothing: %s", reason)
-        return
-    fused = FusedUpdate()
+        return f"steps take longer than they need to, for torch cannot compile them: {reason}"
+    fused = FusedUpdate(training=training)
     for layer in layers:
         layer.update = fused
+    return ""
 
 
 class FusedUpdate:
-    """`cstm.update`, compiled for training and for the first size of tensors that comes.
+    """`cstm.update`, compiled for the first size of tensors that comes.
 
-    Others come seldom: a last, smaller batch. And validation has too little to gain.
+    Others come seldom: in the last, smaller batch of a training, and in its validation, which has
+    little to gain.
     """
 
-    def __init__(self) -> None:
-        """Compiles at the first call."""
+    def __init__(self, *, training: bool) -> None:
+        """Compiles at the first call of its kind.
+
+        Args:
+            training: Whether to compile the calls with a gradient, or those without one.
+        """
         torch._dynamo.config.recompile_limit = max(FORMS, torch._dynamo.config.recompile_limit)
         self._compiled = torch.compile(update, dynamic=False)
+        self._training = training
         self._shape: torch.Size | None = None
 
     def __call__(
@@ -63,8 +67,8 @@ class FusedUpdate:
         peephole: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """See `cstm.update`."""
-        if self._shape is None and torch.is_grad_enabled():
+        meant = torch.is_grad_enabled() == self._training
+        if meant and self._shape is None:
             self._shape = drive.shape
-        compiled = torch.is_grad_enabled() and drive.shape == self._shape
-        work = self._compiled if compiled else update
+        work = self._compiled if meant and drive.shape == self._shape else update
         return work(drive, recurrent, memories, lower, peephole)

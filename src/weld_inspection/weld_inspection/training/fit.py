@@ -30,6 +30,7 @@ from weld_inspection.training.config import TrainingConfig
 from weld_inspection.training.crops import DEFECT_SHARE, Crop
 from weld_inspection.training.data_set import set_digest
 from weld_inspection.training.folder_lock import hold_folder
+from weld_inspection.training.graphed_loss import GraphedLoss, can_be_graphed
 from weld_inspection.training.module import COURSE, WindowSegmentation
 from weld_inspection.training.start import data_behind, take_over
 from weld_inspection.training.windows import WindowDataset
@@ -43,6 +44,8 @@ MODEL = "model.safetensors"
 METRICS = "metrics.jsonl"
 LIGHTNING_LOG = "lightning.pytorch"  # its hints say nothing about this training
 LIGHTNING_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
+
+_logger = logging.getLogger(__name__)
 
 
 def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
@@ -125,9 +128,12 @@ def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: P
         num_sanity_val_steps=0,
     )
     check_imbalance(config, training.dataset.datasets)
-    if device == "cuda":
-        fuse_steps(network)
     module = WindowSegmentation(network.channels_last(), config, taken)
+    if device == "cuda":
+        if note := fuse_steps(network, training=True):
+            _logger.warning(note)
+        if group.size == 1 and can_be_graphed(network):  # gradients of several meet in hooks
+            module.graphed_loss = GraphedLoss(network)
     module.course = {
         "processes": group.size,
         "data": [f"{Path(folder).name} {set_digest(Path(folder))}" for folder in config.data],
@@ -528,5 +534,4 @@ def _loader(
         drop_last=False,
         num_workers=config.workers,
         persistent_workers=config.workers > 0,
-        pin_memory=torch.cuda.is_available(),
     )

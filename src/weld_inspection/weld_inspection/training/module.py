@@ -19,6 +19,7 @@ from weld_inspection.networks.segmentation_network import (
 from weld_inspection.networks.weights import load_model
 from weld_inspection.networks.window_network import WindowNetwork
 from weld_inspection.training.config import TrainingConfig
+from weld_inspection.training.graphed_loss import GraphedLoss
 from weld_inspection.training.metrics import binary_metrics
 from weld_inspection.training.start import keep_statistics
 
@@ -40,6 +41,8 @@ class WindowSegmentation(lightning.LightningModule):
         network: Is trained.
         config: The numbers.
         course: What the steps depend on beside the config; kept in checkpoints.
+        graphed_loss: Computes the network's loss, where it is that of the masks and all pixels
+            count; None for the network itself.
     """
 
     def __init__(
@@ -67,16 +70,19 @@ class WindowSegmentation(lightning.LightningModule):
         # In a tuple: it is no part of what is trained and saved.
         self._teacher = (load_teacher(Path(config.teacher), network),) if config.teacher else ()
         self.pixel_metrics = binary_metrics("validation_")
+        self.graphed_loss: GraphedLoss | None = None
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """Returns the loss of a batch: frames (B, T, H, W, 3) uint8, masks (B, T, H, W) 0/1."""
         self._seed_draws()
-        frames, masks = self._frames(batch), batch["masks"]
+        masks = batch["masks"]
         counted = self._draw_counted(masks, index) if self.config.imbalance else None
         if self._teacher:
-            loss = self._taught(*self._teacher, frames, masks, counted)
+            loss = self._taught(*self._teacher, self._frames(batch), masks, counted)
+        elif self.graphed_loss is not None and counted is None:
+            loss = self.graphed_loss(batch["frames"], masks)
         else:
-            loss = self.network.loss(frames, masks, counted)
+            loss = self.network.loss(self._frames(batch), masks, counted)
         if not torch.isfinite(loss):
             raise InspectionError(
                 f"the loss is {loss.item()} in epoch {self.current_epoch}, batch {index}: "
