@@ -84,6 +84,12 @@ PRESETS = {
 # What `clips_digest` gives of each part: first on a processor with AVX-512, then on one without,
 # where NumPy rounds a few values otherwise and now and then a pixel.
 PUBLISHED_OPENCV = "4.11.0"
+# The photographs in results/README.md, with the licence that it gives; the same in every preset.
+PHOTOS = {
+    "photos_train": ("12b43b331d615fd7b4f1da7bf1beb3b830df01676e342d8b6e9728caacdf3252",),
+    "photos_tune": ("bdb82cfcf6d7b8ff22f73b503cc5f20040802c5908551c4dee8fd9b5051bbbe5",),
+    "photos_validation": ("3118a1123cfd6bba32990da061faf5fb402563b42c12f73958aa9514e5d58d4e",),
+}
 PUBLISHED: dict[str, dict[str, tuple[str, ...]]] = {
     "tiny": {
         "train": (
@@ -93,14 +99,17 @@ PUBLISHED: dict[str, dict[str, tuple[str, ...]]] = {
         "tune": ("57f36ffa0dbd140232295a45a195c11e59f7c179d55471a40ca52bfff0105d4e",),
         "validation": ("72343a744cf5dc7d930491695c6f724e3d14b45154b5b19a402e537e0e53d61b",),
     },
-    "small": {
+    "small": PHOTOS
+    | {
         "train": ("b38207ae7f212fc14fe151b44b67259907940241b2fd0ad158f09e5badade191",),
         "tune": ("07d5e8d0c35a8570eb71bc465b97e08081d47345e0a1ca87e0ff795c9962febf",),
         "validation": ("16e515bd42b538465a707f45466a909d69ebca97d17315434198523a570f95e6",),
-        # Of the photographs in results/README.md, with the licence that it gives.
-        "photos_train": ("12b43b331d615fd7b4f1da7bf1beb3b830df01676e342d8b6e9728caacdf3252",),
-        "photos_tune": ("bdb82cfcf6d7b8ff22f73b503cc5f20040802c5908551c4dee8fd9b5051bbbe5",),
-        "photos_validation": ("3118a1123cfd6bba32990da061faf5fb402563b42c12f73958aa9514e5d58d4e",),
+    },
+    "paper": PHOTOS
+    | {
+        "train": ("88a65b849605078994f2ab036dd64a45bed34d7496d5ca8ab7d1be8baa31a5c9",),
+        "tune": ("05aeb0d64580f8320fade9d366a86b3726096b3b152d65300f6ec8c30e50200c",),
+        "validation": ("2c1a4117e327835f81266e4399a9f99da3b726381ceaff560df4382659fd9ce1",),
     },
 }
 
