@@ -15,6 +15,7 @@ from weld_inspection.inspection import engine as engine_module
 from weld_inspection.inspection import openvino_backend, openvino_export
 from weld_inspection.inspection.engine import InferenceEngine
 from weld_inspection.inspection.openvino_export import NoGatesError, agreement, exported
+from weld_inspection.inspection.torch_backend import fastest_convolutions, judge_side_by_side
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import NETWORKS, build_network
 from weld_inspection.networks.segmentation_network import Part
@@ -199,16 +200,79 @@ def test_a_cuda_card_computes_what_the_processor_computes(tmp_path, name):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
 @pytest.mark.parametrize("name", ["bi_crrn_e", "bi_crrn_ed_attn", "unet"])
 def test_a_cuda_card_keeps_looks_for_windows_that_overlap(tmp_path, name):
-    engine = InferenceEngine(save(tmp_path / "model.safetensors", name), "cuda", "fp32")
+    path = save(tmp_path / "model.safetensors", name)
+    processor, card = (InferenceEngine(path, device, "fp32") for device in ("cpu", "cuda"))
     frames = np.concatenate(windows())
-    looks = [engine.look(frame) for frame in frames]
+    looks = [card.look(frame) for frame in frames]
     for first in (2, 0, 3, 1):
         progress = None
         for look in looks[first : first + 3]:
-            progress = engine.advance(progress, look)
-        np.testing.assert_array_equal(
-            engine.judge(progress), engine.infer(frames[first : first + 3])
-        )
+            progress = card.advance(progress, look)
+        wanted = processor.infer(frames[first : first + 3])
+        np.testing.assert_allclose(card.judge(progress), wanted, atol=5e-3)
+
+
+def test_what_is_recorded_is_convolved_by_cudnn():
+    with fastest_convolutions():
+        assert torch.backends.cudnn.enabled and torch.backends.cudnn.benchmark
+    assert not torch.backends.cudnn.benchmark
+
+
+class Stream:
+    """As much of a CUDA stream as `judge_side_by_side` uses: what it has done or waited for."""
+
+    current = None
+
+    def __init__(self):
+        self.done = set()
+
+    def record_event(self):
+        return frozenset(self.done)
+
+    def wait_event(self, event):
+        self.done |= event
+
+    def __enter__(self):
+        self.before, Stream.current = Stream.current, self
+
+    def __exit__(self, *_):
+        Stream.current = self.before
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "mask_rcnn"])
+def test_side_by_side_each_part_waits_for_what_it_reads(monkeypatch, name):
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: Stream.current)
+    main = Stream()
+    monkeypatch.setattr(Stream, "current", main)
+    torch.manual_seed(0)
+    network = build_network(NetworkConfig(name, **SMALL)).eval()
+    frames = torch.rand(1, 3, 3, 24, 32) * 2 - 1
+    made = []  # parts that have run
+
+    def watched(part):
+        def work(*tracks):
+            for track in tracks:
+                assert known.get(id(track), set()) <= Stream.current.done
+            added = part.work(*tracks)
+            made.append(part)
+            Stream.current.done.add(len(made))
+            known.update((id(track), {len(made)}) for track in added)
+            kept.append(added)
+            return added
+
+        return Part(work, part.reads)
+
+    known, kept = {}, []
+    stages = network.stages()
+    monkeypatch.setattr(network, "stages", lambda: [tuple(map(watched, s)) for s in stages])
+    with torch.inference_mode():
+        tracks = [part.chunk(3) for part in network.look(frames[0])]
+        found = judge_side_by_side(network, tracks, (24, 32))
+        assert main.done == set(range(1, len(made) + 1))  # all are joined
+        assert len(made) == sum(map(len, stages))
+        torch.testing.assert_close(found, network(frames))
 
 
 def test_auto_measures_and_says_why(model, monkeypatch):
@@ -290,6 +354,12 @@ def test_a_fault_at_the_first_window_is_told_and_auto_does_without(model, monkey
         InferenceEngine(model, "cpu", "fp32", "openvino")
     info = InferenceEngine(model, "cpu", "fp32", "auto").info
     assert info.backend == "torch" and info.shortfall == told
+
+
+def test_what_a_backend_does_without_is_told(model, monkeypatch):
+    monkeypatch.setattr(engine_module.TorchBackend, "shortfall", "no C compiler")
+    info = InferenceEngine(model, "cpu", "fp32", "torch").info
+    assert (info.reason, info.shortfall) == ("torch: as asked for; no C compiler", "no C compiler")
 
 
 def test_a_network_without_gates_has_no_int8_to_do_without(tmp_path):

@@ -34,13 +34,18 @@ def loss_and_gradient(network, frames, masks):
 
 
 def test_what_is_compiled_is_all_of_it_and_computes_the_same(monkeypatch):
-    seen = []
+    compiled, made, calls = torch.compile, [], []
 
     def traced(function, **options):
-        seen.append(options)
-        return compiled(function, backend="aot_eager", fullgraph=True, **options)
+        made.append(options)
+        work = compiled(function, backend="aot_eager", fullgraph=True, **options)
 
-    compiled = torch.compile
+        def counted(*arguments):
+            calls.append(arguments)
+            return work(*arguments)
+
+        return counted
+
     monkeypatch.setattr(torch, "compile", traced)
     network, frames, masks = network_and_batch("cpu")
     wanted, gradient = loss_and_gradient(network, frames, masks)
@@ -51,10 +56,11 @@ def test_what_is_compiled_is_all_of_it_and_computes_the_same(monkeypatch):
         found, other = loss_and_gradient(network, frames, masks)
         assert found == pytest.approx(wanted, rel=1e-6)
         torch.testing.assert_close(other, gradient, rtol=1e-4, atol=1e-7)
-    assert seen == [{"dynamic": False}]
+    assert made == [{"dynamic": False}]
+    assert len(calls) == 2 * len(layers_of(network)) * frames.shape[1]
 
 
-def test_other_sizes_and_validation_are_not_compiled_for(monkeypatch):
+def test_smaller_batches_and_validation_are_not_compiled_for(monkeypatch):
     calls = []
 
     def counted(*arguments):
@@ -67,26 +73,30 @@ def test_other_sizes_and_validation_are_not_compiled_for(monkeypatch):
     with torch.no_grad():
         step(whole, None, None, None, None)
     assert not calls
-    for drive in (whole, rest, whole):
+    for drive in (rest, whole, rest, whole):  # a run that goes on may begin with the rest
         for found, wanted in zip(step(drive, *[None] * 4), update(drive, *[None] * 4), strict=True):
             assert torch.equal(found, wanted)
-    assert calls == [whole.shape] * 2
+    assert calls == [rest.shape, whole.shape, whole.shape]
 
 
 def test_where_torch_compiles_nothing_it_says_so(monkeypatch):
-    def refuse(function):
-        raise RuntimeError("Failed to find C compiler\nmore of it")
+    def refuse(sample):
+        raise RuntimeError("backend='inductor' raised:\nFailed to find C compiler")
 
-    monkeypatch.setattr(torch, "compile", refuse)
     network, *_ = network_and_batch("cpu")
+    monkeypatch.setattr(torch, "compile", lambda function: refuse)
+    monkeypatch.setattr(torch, "zeros", lambda *size, device: None)
     told = fuse_steps(network, training=True)
-    assert told.endswith("torch cannot compile them: Failed to find C compiler")
+    assert told.endswith(
+        "cannot compile them: backend='inductor' raised: Failed to find C compiler"
+    )
     assert all(layer.update is update for layer in layers_of(network))
 
 
 def test_a_network_without_such_layers_stays_as_it_is(monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda function: pytest.fail("nothing to compile"))
-    fuse_steps(build_network(NetworkConfig("unet", width=32, height=24)), training=True)
+    network = build_network(NetworkConfig("unet", width=32, height=24))
+    assert fuse_steps(network, training=True) == ""
 
 
 @needs_a_card

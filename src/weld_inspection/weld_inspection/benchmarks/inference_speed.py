@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from weld_inspection.benchmarks.gate_by_gate import written_out
+from weld_inspection.errors import InspectionError
 from weld_inspection.evaluation.scores import count_operations
 from weld_inspection.inspection.decision import DecisionSettings
 from weld_inspection.inspection.engine import (
@@ -27,6 +28,7 @@ from weld_inspection.inspection.openvino_export import NoGatesError, exported
 from weld_inspection.inspection.torch_backend import Recorded, normalise
 from weld_inspection.inspection.windows import FrameWindows
 from weld_inspection.networks.config import NetworkConfig
+from weld_inspection.networks.fused import fuse_steps
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.segmentation_network import DEFECT_LOGIT
 from weld_inspection.networks.weights import load_model, save_model
@@ -129,7 +131,10 @@ def measure_engines(model: Path, *, windows: int = 50, device: str = "auto") -> 
         "backends": rows,
     }
     if device == "cuda":
-        result["at_once"] = measure_throughput(model)
+        try:
+            result["at_once"] = measure_throughput(model)
+        except InspectionError as error:
+            result["not_at_once"] = str(error)
     return result | {"made_with": provenance()}
 
 
@@ -141,23 +146,38 @@ def measure_throughput(model: Path, *, windows: int = AT_ONCE) -> dict[str, Any]
         windows: How many.
 
     Returns:
-        Plain values: windows a second, trillions of operations a second of them and of the product.
+        Plain values: windows a second, trillions of operations a second of them and of the product,
+        and why the network's steps are not fused, empty where they are.
+
+    Raises:
+        InspectionError: The card cannot record so many, or the network does not do the same for
+            every window.
     """
     network = load_model(model).network
     config = network.config
-    frames = np.zeros((config.window, config.height, config.width, 3), np.uint8)
-    operations = windows * count_operations(network, frames)
+    if not network.works_alike:
+        raise InspectionError(f"{config.architecture} does not do the same for every window")
+    rng = np.random.default_rng(SEED)
+    shape = (config.window, config.height, config.width, 3)
+    pixels = rng.integers(0, 256, (windows, *shape), np.uint8)
+    operations = windows * count_operations(network, pixels[0])
     network = network.to(device="cuda", dtype=torch.bfloat16).channels_last()
-    pixels = torch.zeros((windows, *frames.shape), dtype=torch.uint8, device="cuda")
-    graph = Recorded(lambda: network(normalise(pixels.permute(0, 1, 4, 2, 3))))
+    note = fuse_steps(network, training=False)
+    frames = normalise(torch.from_numpy(pixels).to("cuda").permute(0, 1, 4, 2, 3))
+    frames = frames.to(torch.float32 if network.takes_exact_frames else torch.bfloat16)
+    try:
+        seconds = _seconds_on_card(Recorded(lambda: network(frames)).replay)
+    except RuntimeError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise InspectionError(f"the card cannot record {windows} windows: {reason}") from error
     left, right = torch.randn(2, MATRIX, MATRIX, dtype=torch.bfloat16, device="cuda")
-    seconds = _seconds_on_card(graph.replay)
     product = _seconds_on_card(lambda: torch.mm(left, right))
     return {
         "windows": windows,
         "windows_a_second": windows / seconds,
         "tera_operations_a_second": operations / seconds / 1e12,
         "matrix_tera_operations_a_second": 2 * MATRIX**3 / product / 1e12,
+        "not_fused": note,
     }
 
 

@@ -119,6 +119,9 @@ def _engine(options: argparse.Namespace) -> list[dict[str, Any]]:
                 f"windows a second, {row['tera_operations_a_second']:.0f} of the "
                 f"{row['matrix_tera_operations_a_second']:.0f} Tflop/s of a matrix product"
             )
+        for note in (result.get("at_once", {}).get("not_fused"), result.get("not_at_once")):
+            if note:
+                print(f"  {note}")
     return results
 
 

@@ -29,6 +29,7 @@ class SeveralViews:
             number: Of views: 2 or 4.
         """
         self.name = backend.name
+        self.shortfall = backend.shortfall
         self._backend = backend
         self._sides = SIDES[:number]
 

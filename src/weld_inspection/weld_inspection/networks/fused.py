@@ -4,6 +4,8 @@ Else it is two dozen small ones a time step, and more for the gradient, which co
 move much memory.
 """
 
+import subprocess
+
 import torch
 import torch._dynamo
 from torch import Tensor
@@ -11,16 +13,17 @@ from torch import Tensor
 from weld_inspection.networks.cstm import CSTM, update
 from weld_inspection.networks.segmentation_network import SegmentationNetwork
 
-# A form for each combination of what there is at a step and how it lies in memory; with fewer
-# allowed torch would go on without, at any time.
+# A form for each combination of what there is at a step and how it lies in memory, for all networks
+# of the process; with fewer allowed torch would go on without, at any time.
 FORMS = 64
+LONGEST_REASON = 200  # characters; compilers tell more
 
 
 def fuse_steps(network: SegmentationNetwork, *, training: bool) -> str:
     """Gives a network's CSTM layers fused steps, where torch can compile them.
 
     Args:
-        network: On a CUDA card by its first step.
+        network: On torch's current CUDA card by its first step.
         training: Whether the steps are those of a training.
 
     Returns:
@@ -29,10 +32,11 @@ def fuse_steps(network: SegmentationNetwork, *, training: bool) -> str:
     layers = [module for module in network.modules() if type(module) is CSTM]
     if not layers:
         return ""
+    sample = torch.zeros(16, device="cuda")
     try:
-        torch.compile(torch.tanh)(torch.zeros(16, device="cuda"))
-    except RuntimeError as error:
-        reason = str(error).strip().partition("\n")[0]
+        torch.compile(torch.tanh)(sample)
+    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+        reason = " ".join(str(error).split())[:LONGEST_REASON]
         return f"steps take longer than they need to, for torch cannot compile them: {reason}"
     fused = FusedUpdate(training=training)
     for layer in layers:
@@ -41,9 +45,9 @@ def fuse_steps(network: SegmentationNetwork, *, training: bool) -> str:
 
 
 class FusedUpdate:
-    """`cstm.update`, compiled for the first size of tensors that comes.
+    """`cstm.update`, compiled for the largest batch that has come.
 
-    Others come seldom: in the last, smaller batch of a training, and in its validation, which has
+    Others come seldom: the last, smaller one of a training's epoch, and its validation, which has
     little to gain.
     """
 
@@ -68,7 +72,7 @@ class FusedUpdate:
     ) -> tuple[Tensor, Tensor]:
         """See `cstm.update`."""
         meant = torch.is_grad_enabled() == self._training
-        if meant and self._shape is None:
+        if meant and (self._shape is None or len(drive) > self._shape[0]):
             self._shape = drive.shape
         work = self._compiled if meant and drive.shape == self._shape else update
         return work(drive, recurrent, memories, lower, peephole)

@@ -22,9 +22,9 @@ class Part(NamedTuple):
     """A part of `judge` that can be done beside the others of its stage.
 
     Attributes:
-        work: From the tracks that it reads to the tracks that it adds.
-        reads: Numbers of those tracks: the looks' come first, then those of Causal, then what the
-            stages before have added, in the order of their parts.
+        work: From the tracks that it reads to the tracks that it adds, one at least.
+        reads: Numbers of those tracks, one at least: the looks' come first, then those of Causal,
+            then what the stages before have added, in the order of their parts.
     """
 
     work: Callable[..., Sequence[Track]]

@@ -22,7 +22,6 @@ from torch.utils.data import ConcatDataset, DataLoader, Sampler
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.engine import choose_device, choose_precision
 from weld_inspection.networks.config import NetworkConfig
-from weld_inspection.networks.fused import fuse_steps
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.weights import load_model, save_model
 from weld_inspection.provenance import provenance
@@ -30,7 +29,6 @@ from weld_inspection.training.config import TrainingConfig
 from weld_inspection.training.crops import DEFECT_SHARE, Crop
 from weld_inspection.training.data_set import set_digest
 from weld_inspection.training.folder_lock import hold_folder
-from weld_inspection.training.graphed_loss import GraphedLoss, can_be_graphed
 from weld_inspection.training.module import COURSE, WindowSegmentation
 from weld_inspection.training.start import data_behind, take_over
 from weld_inspection.training.windows import WindowDataset
@@ -44,8 +42,6 @@ MODEL = "model.safetensors"
 METRICS = "metrics.jsonl"
 LIGHTNING_LOG = "lightning.pytorch"  # its hints say nothing about this training
 LIGHTNING_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
-
-_logger = logging.getLogger(__name__)
 
 
 def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
@@ -73,6 +69,8 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
     """
     logging.getLogger(LIGHTNING_LOG).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
+    # Said once of GraphedLoss, whose gradient is recorded on a stream of its own.
+    warnings.filterwarnings("ignore", message="The AccumulateGrad node's stream")
     out = Path(config.out)
     group = ProcessGroup.of_torchrun()
     checkpoint = _prepare_folder(out, resume, group)
@@ -129,11 +127,6 @@ def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: P
     )
     check_imbalance(config, training.dataset.datasets)
     module = WindowSegmentation(network.channels_last(), config, taken)
-    if device == "cuda":
-        if note := fuse_steps(network, training=True):
-            _logger.warning(note)
-        if group.size == 1 and can_be_graphed(network):  # gradients of several meet in hooks
-            module.graphed_loss = GraphedLoss(network)
     module.course = {
         "processes": group.size,
         "data": [f"{Path(folder).name} {set_digest(Path(folder))}" for folder in config.data],

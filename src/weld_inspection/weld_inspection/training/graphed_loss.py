@@ -18,9 +18,10 @@ def can_be_graphed(network: SegmentationNetwork) -> bool:
 
 
 class GraphedLoss:
-    """What `network.loss` gives for batches of one size, recorded at the first one.
+    """What `network.loss` gives for the largest batches that have come, recorded at the first one.
 
-    A batch of another size, as the last of an epoch may be, is computed as ever.
+    A smaller one, as the last of an epoch may be, is computed as ever. (After a break it may come
+    first, and is recorded until a larger one is.)
     """
 
     def __init__(self, network: SegmentationNetwork) -> None:
@@ -34,7 +35,10 @@ class GraphedLoss:
         self._shape: torch.Size | None = None
 
     def __call__(self, frames: Tensor, masks: Tensor) -> Tensor:
-        """Returns the loss, a scalar; call its `backward` before the next one.
+        """Returns the loss, a scalar.
+
+        It and its gradient lie where the next ones will: take the step of the optimizer before
+        that, and add nothing up over batches.
 
         Args:
             frames: (B, T, H, W, 3) uint8, RGB.
@@ -43,7 +47,8 @@ class GraphedLoss:
         Raises:
             InspectionError: The card cannot record it.
         """
-        if self._recorded is None:
+        if self._shape is None or len(frames) > self._shape[0]:
+            self._recorded = None  # its memory goes first
             self._recorded = self._record(frames, masks)
             self._shape = frames.shape
         return (self._recorded if frames.shape == self._shape else self._loss)(frames, masks)

@@ -1,5 +1,6 @@
 """Algorithm 1 of the paper as a Lightning module: BCE over sound and defect, Adam."""
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.torch_backend import normalise
+from weld_inspection.networks.fused import fuse_steps
 from weld_inspection.networks.segmentation_network import (
     DEFECT_LOGIT,
     SegmentationNetwork,
@@ -19,7 +21,7 @@ from weld_inspection.networks.segmentation_network import (
 from weld_inspection.networks.weights import load_model
 from weld_inspection.networks.window_network import WindowNetwork
 from weld_inspection.training.config import TrainingConfig
-from weld_inspection.training.graphed_loss import GraphedLoss
+from weld_inspection.training.graphed_loss import GraphedLoss, can_be_graphed
 from weld_inspection.training.metrics import binary_metrics
 from weld_inspection.training.start import keep_statistics
 
@@ -32,6 +34,8 @@ REMEDIES = {
     "one_cycle": "begin anew with a lower learning_rate; what was saved last is kept",
 }
 TAKEN_OVER, COURSE = "taken_over", "course"  # in a checkpoint
+
+_logger = logging.getLogger(__name__)
 
 
 class WindowSegmentation(lightning.LightningModule):
@@ -137,6 +141,16 @@ class WindowSegmentation(lightning.LightningModule):
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+    def on_fit_start(self) -> None:
+        """Lets a CUDA card do many kernels as one; the process has chosen its card by now."""
+        if self.device.type != "cuda":
+            return
+        if note := fuse_steps(self.network, training=True):
+            _logger.warning(note)
+        # The gradients of several processes meet in hooks, which no graph holds.
+        if self.trainer.world_size == 1 and can_be_graphed(self.network):
+            self.graphed_loss = GraphedLoss(self.network)
 
     def on_train_start(self) -> None:
         """Keeps the statistics that were taken over; validation brings the modes back as set."""
