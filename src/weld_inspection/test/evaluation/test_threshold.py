@@ -82,7 +82,7 @@ def test_best_is_by_windows_and_pixels_alike():
     assert best_threshold(scores).threshold == 0.2
 
 
-def test_most_defects_are_found_with_a_false_event_a_minute_at_most():
+def test_defects_and_masks_count_alike_with_a_false_event_a_minute_at_most():
     scores = [
         evaluation(0.1, 0.5, 0.9, planted=10, found=10, false_events=2),
         evaluation(0.2, 0.6, 0.8, planted=10, found=9, false_events=1),
@@ -90,6 +90,11 @@ def test_most_defects_are_found_with_a_false_event_a_minute_at_most():
         evaluation(0.4, 0.7, 0.9, planted=10, found=7, false_events=0),
     ]
     assert best_threshold(scores).threshold == 0.3
+    one_more = [
+        evaluation(0.1, 0.6, 0.7, planted=142, found=142, false_events=1),
+        evaluation(0.6, 0.8, 0.9, planted=142, found=141, false_events=1),
+    ]
+    assert best_threshold(one_more).threshold == 0.6
     noisy = [evaluation(0.1, 0.5, 0.9, 10, 10, 8), evaluation(0.2, 0.4, 0.8, 10, 6, 3)]
     assert best_threshold(noisy).threshold == 0.2
 
