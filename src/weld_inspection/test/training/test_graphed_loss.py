@@ -12,10 +12,9 @@ from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.fused import fuse_steps
 from weld_inspection.networks.registry import NETWORKS, build_network
 from weld_inspection.networks.weights import save_model
-from weld_inspection.training import graphed_loss
 from weld_inspection.training import module as module_module
 from weld_inspection.training.config import TrainingConfig
-from weld_inspection.training.graphed_loss import GraphedLoss, can_be_graphed
+from weld_inspection.training.graphed_loss import BatchLoss, GraphedLoss, can_be_graphed
 from weld_inspection.training.module import WindowSegmentation
 
 SMALL = {"channels": 8, "width": 32, "height": 24, "window": 3}
@@ -62,7 +61,7 @@ def test_which_networks_can_be_recorded():
 def test_the_largest_batch_is_recorded_and_others_are_computed(recorder):
     network = build_network(NetworkConfig("unet", **SMALL)).train()
     loss = GraphedLoss(network)
-    plain = graphed_loss._Loss(copy.deepcopy(network))
+    plain = BatchLoss(copy.deepcopy(network))
     for size in (1, 2, 1, 2):  # a run that goes on may begin with the rest of an epoch
         for batch in batches(1, size, "cpu"):
             assert loss(*batch).item() == plain(*batch).item()
@@ -122,7 +121,7 @@ def test_on_a_card_steps_are_the_same(monkeypatch, name):
     network = copy.deepcopy(plain)
     fuse_steps(network, training=True)
     losses = {}
-    for trained, loss_of in ((plain, graphed_loss._Loss(plain)), (network, GraphedLoss(network))):
+    for trained, loss_of in ((plain, BatchLoss(plain)), (network, GraphedLoss(network))):
         optimizer = torch.optim.SGD(trained.parameters(), lr=0.1)
         losses[trained] = []
         for batch in [*batches(4), *batches(1, size=1), *batches(1)]:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from weld_inspection.benchmarks.gate_by_gate import written_out
-from weld_inspection.errors import InspectionError
+from weld_inspection.errors import InspectionError, first_line
 from weld_inspection.evaluation.scores import count_operations
 from weld_inspection.inspection.decision import DecisionSettings
 from weld_inspection.inspection.engine import (
@@ -168,8 +168,8 @@ def measure_throughput(model: Path, *, windows: int = AT_ONCE) -> dict[str, Any]
     try:
         seconds = _seconds_on_card(Recorded(lambda: network(frames)).replay)
     except RuntimeError as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise InspectionError(f"the card cannot record {windows} windows: {reason}") from error
+        told = f"the card cannot record {windows} windows: {first_line(error)}"
+        raise InspectionError(told) from error
     left, right = torch.randn(2, MATRIX, MATRIX, dtype=torch.bfloat16, device="cuda")
     product = _seconds_on_card(lambda: torch.mm(left, right))
     return {

@@ -14,13 +14,12 @@ import torch
 from weld_inspection.benchmarks.gate_by_gate import written_out
 from weld_inspection.errors import InspectionError
 from weld_inspection.inspection.engine import choose_device, choose_precision
-from weld_inspection.inspection.torch_backend import normalise
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.fused import fuse_steps
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.segmentation_network import SegmentationNetwork
 from weld_inspection.provenance import provenance
-from weld_inspection.training.graphed_loss import GraphedLoss, can_be_graphed
+from weld_inspection.training.graphed_loss import BatchLoss, GraphedLoss, can_be_graphed
 from weld_inspection.training.windows import WindowDataset
 
 LOADED_WINDOWS = 200
@@ -105,12 +104,12 @@ def _step(
 ) -> Callable[[], None]:
     """A training step on one batch, which is the same every time; `graphed` as `fit` does it."""
     network = network.to(device).train()
-    graphed_loss = None
+    loss_of = BatchLoss(network)
     if graphed and device == "cuda":
         if note := fuse_steps(network, training=True):
             _logger.warning(note)
         if can_be_graphed(network):
-            graphed_loss = GraphedLoss(network)
+            loss_of = GraphedLoss(network)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
     config = network.config
     shape = (batch_size, config.window, config.height, config.width)
@@ -124,10 +123,7 @@ def _step(
 
     def step() -> None:
         with autocast() if precision == "bf16" else nullcontext():
-            if graphed_loss is None:
-                loss = network.loss(normalise(frames.permute(0, 1, 4, 2, 3)), masks)
-            else:
-                loss = graphed_loss(frames, masks)
+            loss = loss_of(frames, masks)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from weld_inspection.errors import InspectionError
+from weld_inspection.errors import InspectionError, first_line
 from weld_inspection.inspection.torch_backend import CudaGraphBackend, TorchBackend
 from weld_inspection.inspection.views import VIEWS, SeveralViews
 from weld_inspection.networks.cstm import CSTM
@@ -289,9 +289,9 @@ def _tried(
     try:
         _inspect(backend, window)
     except (RuntimeError, MemoryError) as error:  # what libraries raise, whatever went wrong
-        reason = str(error).strip().partition("\n")[0]
         raise InspectionError(
-            f"backend {name!r} fails in {precision} on {device} at its first window: {reason}"
+            f"backend {name!r} fails in {precision} on {device} at its first window: "
+            f"{first_line(error)}"
         ) from error
     return backend
 
@@ -346,11 +346,10 @@ def _make(name: str, path: Path, loaded: Model, device: str, precision: str) -> 
             try:
                 return CudaGraphBackend(loaded.network, precision)
             except RuntimeError as error:
-                reason = str(error).strip().partition("\n")[0]
                 raise InspectionError(
-                    f"the card cannot record a window of {loaded.config.architecture} ({reason}): "
-                    "free its memory, set works_alike of the network to False where its work "
-                    "depends on what it sees, or set device to 'cpu'"
+                    f"the card cannot record a window of {loaded.config.architecture} "
+                    f"({first_line(error)}): free its memory, set works_alike of the network to "
+                    "False where its work depends on what it sees, or set device to 'cpu'"
                 ) from error
         return TorchBackend(loaded.network, device, precision)
     if device != "cpu":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from weld_inspection.errors import InspectionError
+from weld_inspection.errors import InspectionError, first_line
 from weld_inspection.inspection.openvino_export import exported
 from weld_inspection.inspection.openvino_graphs import (
     GraphRunner,
@@ -35,9 +35,9 @@ class OpenVinoBackend:
         try:
             self._runner = GraphRunner(read_graphs(folder), types_of(precision))
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0]
             raise InspectionError(
-                f"OpenVINO cannot compile {folder} ({reason}): remove it, or use backend torch"
+                f"OpenVINO cannot compile {folder} ({first_line(error)}): remove it, or use "
+                "backend torch"
             ) from error
 
     def infer(self, window: np.ndarray) -> np.ndarray:

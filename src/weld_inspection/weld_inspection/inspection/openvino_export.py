@@ -15,7 +15,7 @@ import openvino
 import torch
 from torch import Tensor, nn
 
-from weld_inspection.errors import InspectionError
+from weld_inspection.errors import InspectionError, first_line
 from weld_inspection.inspection.openvino_graphs import (
     FINISH,
     FIRST_STEP,
@@ -117,9 +117,8 @@ def exported(path: Path, kind: str = "float") -> Path:
             if not _read(folder, mark):
                 raise InspectionError(f"cannot write {folder}: {error.strerror}") from error
         except RuntimeError as error:  # of OpenVINO or NNCF, about whatever the network does
-            reason = str(error).strip().partition("\n")[0]
             raise InspectionError(
-                f"OpenVINO cannot export {path} as {kind} ({reason}): use backend torch"
+                f"OpenVINO cannot export {path} as {kind} ({first_line(error)}): use backend torch"
             ) from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -335,7 +334,7 @@ def _convert(module: nn.Module, example: tuple[Tensor, ...]) -> openvino.Model:
     except (RuntimeError, TypeError, ValueError, OpConversionFailure) as error:
         name = module.network.config.architecture
         raise InspectionError(
-            f"OpenVINO cannot take {name} over ({str(error).splitlines()[0]}): use backend torch"
+            f"OpenVINO cannot take {name} over ({first_line(error)}): use backend torch"
         ) from error
     shapes = zip(graph.inputs, example, strict=True)
     graph.reshape({port: PartialShape(list(value.shape)) for port, value in shapes})

@@ -5,6 +5,7 @@ move much memory.
 """
 
 import subprocess
+from typing import Any
 
 import torch
 import torch._dynamo
@@ -62,17 +63,10 @@ class FusedUpdate:
         self._training = training
         self._shape: torch.Size | None = None
 
-    def __call__(
-        self,
-        drive: Tensor,
-        recurrent: Tensor | None,
-        memories: tuple[Tensor, Tensor] | None,
-        lower: Tensor | None,
-        peephole: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
+    def __call__(self, drive: Tensor, *others: Any) -> tuple[Tensor, Tensor]:
         """See `cstm.update`."""
         meant = torch.is_grad_enabled() == self._training
         if meant and (self._shape is None or len(drive) > self._shape[0]):
             self._shape = drive.shape
         work = self._compiled if meant and drive.shape == self._shape else update
-        return work(drive, recurrent, memories, lower, peephole)
+        return work(drive, *others)

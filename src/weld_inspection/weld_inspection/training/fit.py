@@ -19,7 +19,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from torch.utils.data import ConcatDataset, DataLoader, Sampler
 
-from weld_inspection.errors import InspectionError
+from weld_inspection.errors import InspectionError, first_line
 from weld_inspection.inspection.engine import choose_device, choose_precision
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
@@ -461,9 +461,9 @@ def _read_place(checkpoint: Path, module: WindowSegmentation) -> Place:
     except OSError as error:
         raise InspectionError(f"cannot read checkpoint {checkpoint}: {error.strerror}") from error
     except (RuntimeError, KeyError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InspectionError(
-            f"checkpoint {checkpoint} is damaged ({reason}): begin anew with another --out"
+            f"checkpoint {checkpoint} is damaged ({first_line(error)}): begin anew with "
+            "another --out"
         ) from error
     wanted = {name: value.shape for name, value in module.state_dict().items()}
     if {name: value.shape for name, value in held.items()} != wanted:

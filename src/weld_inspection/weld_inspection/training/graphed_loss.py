@@ -7,7 +7,7 @@ to be launched one by one than to run.
 import torch
 from torch import Tensor, nn
 
-from weld_inspection.errors import InspectionError
+from weld_inspection.errors import InspectionError, first_line
 from weld_inspection.inspection.torch_backend import normalise
 from weld_inspection.networks.segmentation_network import SegmentationNetwork
 
@@ -30,7 +30,7 @@ class GraphedLoss:
         Args:
             network: On a CUDA card from the first call on, and one that `can_be_graphed`.
         """
-        self._loss = _Loss(network)
+        self._loss = BatchLoss(network)
         self._recorded: nn.Module | None = None
         self._shape: torch.Size | None = None
 
@@ -59,26 +59,27 @@ class GraphedLoss:
         kept = [(buffer, buffer.clone()) for buffer in network.buffers()]
         try:
             recorded = torch.cuda.make_graphed_callables(
-                _Loss(network), (frames.clone(), masks.clone()), allow_unused_input=True
+                BatchLoss(network), (frames.clone(), masks.clone()), allow_unused_input=True
             )
         except RuntimeError as error:
-            reason = str(error).strip().partition("\n")[0]
             raise InspectionError(
-                f"the card cannot record a step of {network.config.architecture} ({reason}): use "
-                "smaller batches, or set works_alike of the network to False where its work "
-                "depends on what it sees"
+                f"the card cannot record a step of {network.config.architecture} "
+                f"({first_line(error)}): use smaller batches, or set works_alike of the "
+                "network to False where its work depends on what it sees"
             ) from error
         for buffer, value in kept:
             buffer.copy_(value)
         return recorded
 
 
-class _Loss(nn.Module):
+class BatchLoss(nn.Module):
     """A network's loss as a module of its own, which a record replaces."""
 
     def __init__(self, network: SegmentationNetwork) -> None:
+        """Wraps a network."""
         super().__init__()
         self.network = network
 
     def forward(self, frames: Tensor, masks: Tensor) -> Tensor:
+        """Returns the loss, as of GraphedLoss."""
         return self.network.loss(normalise(frames.permute(0, 1, 4, 2, 3)), masks)
