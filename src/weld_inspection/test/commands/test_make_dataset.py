@@ -197,6 +197,8 @@ def test_another_photograph_of_the_same_name_gives_another_clip(tmp_path, photog
 def test_a_set_that_lost_or_changed_a_clip_is_told(tmp_path, photographs):
     out = tmp_path / "a"
     photos(out, photographs, "--subset", "all")
+    with pytest.raises(ClipError, match="a holds a finished set: remove it or give another --out"):
+        photos(out, photographs, "--subset", "all")
     kept = (out / "photo_5_0/clip.json").read_text()
     (out / "photo_5_0/clip.json").write_text(
         kept.replace('"frame_rate": 20.0', '"frame_rate": 19.0')

@@ -146,7 +146,7 @@ def test_own_models_are_reported_without_a_study(finished, clips, tmp_path, caps
     assert all(row["threshold"] == "0.500" for row in rows(out / "table_events_validation.csv"))
     readme = (out / "README.md").read_text()
     assert "Training of U-Net, bi-CRRN-E: data train, epochs 1" in readme
-    assert "seeds 0, 1." in readme and "- Network: torch in fp32 on cpu." in readme
+    assert ", channels 4; seeds 0, 1." in readme and "- Network: torch in fp32 on cpu." in readme
     (out / "scores/unet_1-validation.json").unlink()
     assert evaluate([str(item) for item in arguments]) == 0
     told = capsys.readouterr().out  # the others are there

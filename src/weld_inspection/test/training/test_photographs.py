@@ -51,6 +51,18 @@ def test_damaged_image(folder, name):
         find_photographs(folder)[0].load()
 
 
+def test_cut_image(folder):
+    """OpenCV would make the rest of it grey and say nothing."""
+    file = folder / "images/1.jpg"
+    whole = file.read_bytes()
+    thumbnail = b"\xff\xe1\x00\x08Exif\xff\xd9"  # with an end of its own
+    file.write_bytes(whole[:2] + thumbnail + whole[2:])
+    find_photographs(folder)[0].load()
+    file.write_bytes(whole[:2] + thumbnail + whole[2 : len(whole) * 3 // 4])
+    with pytest.raises(ClipError, match=r"1\.jpg cannot be read: it is cut off"):
+        find_photographs(folder)[0].load()
+
+
 def test_mask_of_another_size(folder):
     cv2.imwrite(str(folder / "masks/1.png"), np.zeros((240, 322), np.uint8))
     with pytest.raises(ClipError, match="322x240"):

@@ -3,10 +3,9 @@
 import re
 from pathlib import Path
 
-import cv2
-
+from weld_inspection.camera.image_files import read_image
 from weld_inspection.camera.recording import RecordedImage, Recording
-from weld_inspection.camera.source import CameraError, opencv_reason
+from weld_inspection.camera.source import CameraError
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 DEFAULT_FRAME_RATE = 20.0  # Hz, the paper's camera
@@ -66,13 +65,7 @@ class ImageFolder(Recording):
             return None
         file = self._files[self._next]
         self._next += 1
-        try:
-            image = cv2.imread(str(file), cv2.IMREAD_COLOR)
-        except cv2.error as error:
-            raise CameraError(f"image {file} cannot be read: {opencv_reason(error)}") from error
-        if image is None:
-            raise CameraError(f"image {file} cannot be read: it is damaged, or no image at all")
-        return RecordedImage(image)
+        return RecordedImage(read_image(file))
 
     def rewind(self) -> None:
         """See Recording."""

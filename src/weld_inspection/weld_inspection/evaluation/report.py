@@ -299,5 +299,7 @@ def _training_lines(scores: Sequence[Score]) -> list[str]:
 def _numbers_of(config: dict[str, Any]) -> str:
     """The numbers of a training as text."""
     facts = [f"data {', '.join(config['data'])}"] if config.get("data") else []
-    facts += [f"{name} {config[name]}" for name in SHOWN_NUMBERS if config.get(name)]
+    shown = {name: config[name] for name in SHOWN_NUMBERS if config.get(name)}
+    shown |= config.get("network_options", {})
+    facts += [f"{name} {value}" for name, value in shown.items()]
     return ", ".join(facts) or "unknown"

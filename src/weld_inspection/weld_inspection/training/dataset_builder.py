@@ -99,6 +99,8 @@ def _take_over(root: Path, plans: Sequence[ClipPlan], store: ClipStore) -> list[
     """
     by_name = {plan.name: plan for plan in plans}
     whole, parts = set(), []
+    if (root / DATASET_NAME).exists():
+        raise ClipError(f"{root} holds a finished set: remove it or give another --out")
     try:
         for item in root.iterdir():
             files = list(item.iterdir()) if item.name in by_name and item.is_dir() else None

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from weld_inspection.camera.image_files import read_image
+from weld_inspection.camera.source import CameraError
 from weld_inspection.training.clip_metadata import MASK_VALUES, ClipError
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png")
@@ -43,11 +44,10 @@ class Photograph:
             ClipError: A file cannot be read, is too small, the sizes differ, or the mask is in
                 colours or class numbers.
         """
-        image = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
-        mask = cv2.imread(str(self.mask_path), cv2.IMREAD_COLOR)
-        for path, pixels in ((self.path, image), (self.mask_path, mask)):
-            if pixels is None:
-                raise ClipError(f"{path} cannot be read as an image")
+        try:
+            image, mask = read_image(self.path), read_image(self.mask_path)
+        except CameraError as error:
+            raise ClipError(str(error)) from error
         if mask.shape != image.shape:
             raise ClipError(
                 f"{self.mask_path} is {mask.shape[1]}x{mask.shape[0]}, "
