@@ -40,6 +40,20 @@ def test_mean_of_three(tmp_path):
         torch.testing.assert_close(value.double(), expected, rtol=1e-6, atol=1e-6)
 
 
+def test_mean_in_bf16(tmp_path):
+    paths = [tmp_path / f"{seed}.safetensors" for seed in range(2)]
+    for seed, path in enumerate(paths):
+        make(path, seed)
+    out, half = tmp_path / "mean.safetensors", tmp_path / "half.safetensors"
+    average_models(paths, out)
+    assert command(["--model", *map(str, paths), "--out", str(half), "--bf16"]) == 0
+    rounded = load_model(half).network.state_dict()
+    for name, value in load_model(out).network.state_dict().items():
+        expected = value.bfloat16().float() if value.is_floating_point() else value
+        assert rounded[name].dtype == value.dtype and torch.equal(rounded[name], expected), name
+    assert half.stat().st_size < 0.75 * out.stat().st_size
+
+
 def test_networks_that_differ(tmp_path):
     one, other = tmp_path / "one.safetensors", tmp_path / "other.safetensors"
     make(one, 0)

@@ -6,7 +6,14 @@ from safetensors.torch import load_file, save_file
 
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
-from weld_inspection.networks.weights import FORMAT, ModelError, file_hash, load_model, save_model
+from weld_inspection.networks.weights import (
+    FORMAT,
+    ModelError,
+    file_hash,
+    load_model,
+    save_model,
+    store_threshold,
+)
 
 CONFIG = NetworkConfig("bi_crrn_e", channels=4, width=24, height=18, window=3)
 
@@ -58,6 +65,20 @@ def test_threshold_comes_back(saved):
     path, network = saved
     save_model(path, network, threshold=0.15)
     assert load_model(path).threshold == 0.15
+
+
+def test_a_threshold_alone_is_stored(saved):
+    path, network = saved
+    save_model(path, network, {"seed": 7}, dtype=torch.bfloat16)
+    before = load_file(path)
+    assert store_threshold(path, 0.35) == load_model(path).model_id
+    assert load_model(path).threshold == 0.35 and load_model(path).training == {"seed": 7}
+    for name, value in load_file(path).items():
+        assert value.dtype == before[name].dtype and torch.equal(value, before[name])
+    path.write_bytes(b"no model")
+    with pytest.raises(ModelError, match="damaged"):
+        store_threshold(path, 0.4)
+    assert path.read_bytes() == b"no model"
 
 
 @pytest.mark.parametrize("threshold", ["0", "1", "nan", "high"])

@@ -22,6 +22,11 @@ def command(arguments: list[str]) -> int:
     )
     parser.add_argument("--model", type=Path, nargs="+", required=True, help=".safetensors files")
     parser.add_argument("--out", type=Path, required=True, help="the .safetensors file to write")
+    parser.add_argument(
+        "--bf16",
+        action="store_true",
+        help="store weights in bf16: what fp32 and bf16 find differs less, in half the file",
+    )
     options = parser.parse_args(arguments)
     if options.out.suffix != ".safetensors":
         parser.error(f"--out {options.out} must end in .safetensors")
@@ -30,7 +35,7 @@ def command(arguments: list[str]) -> int:
     # Imported here: --help and wrong options answer without loading torch.
     from weld_inspection.networks.averaging import average_models
 
-    average_models(options.model, options.out)
+    average_models(options.model, options.out, bf16=options.bf16)
     print(f"model: {options.out}")
     return 0
 

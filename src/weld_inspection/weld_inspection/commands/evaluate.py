@@ -172,9 +172,9 @@ def _tune(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from weld_inspection.evaluation.evaluate import evaluate
-    from weld_inspection.evaluation.threshold import THRESHOLDS, best_threshold, store_threshold
+    from weld_inspection.evaluation.threshold import THRESHOLDS, best_threshold
     from weld_inspection.evaluation.unseen import check_unseen
-    from weld_inspection.networks.weights import load_model
+    from weld_inspection.networks.weights import load_model, store_threshold
 
     (model,) = options.model
     loaded = load_model(model)

@@ -1,11 +1,9 @@
 """The decision threshold of a model, tuned on clips held aside from its training."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.evaluation.evaluate import Evaluation
-from weld_inspection.networks.weights import load_model, save_model
 
 THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)
 MOST_FALSE_EVENTS = 1.0  # a minute of video; more, and nobody heeds the alarm
@@ -36,18 +34,3 @@ def best_threshold(scores: Sequence[Evaluation]) -> Evaluation:
             "more defect pixels than --pixel-threshold"
         )
     return best
-
-
-def store_threshold(model: Path, threshold: float) -> str:
-    """Writes a threshold into a model file and returns the file's new model_id.
-
-    Args:
-        model: Weights, see `networks.weights`.
-        threshold: Probability above which a pixel is defect.
-
-    Raises:
-        ModelError: The file cannot be used.
-    """
-    loaded = load_model(model)
-    save_model(model, loaded.network, loaded.training, threshold)
-    return load_model(model).model_id

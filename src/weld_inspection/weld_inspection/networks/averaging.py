@@ -8,7 +8,7 @@ import torch
 from weld_inspection.networks.weights import ModelError, load_model, save_model
 
 
-def average_models(paths: Sequence[Path], out: Path) -> None:
+def average_models(paths: Sequence[Path], out: Path, *, bf16: bool = False) -> None:
     """Writes the mean of models' weights as a model of its own.
 
     Trainings that began at the same weights and differ in their samples end around the same
@@ -19,6 +19,9 @@ def average_models(paths: Sequence[Path], out: Path) -> None:
         paths: Two model files or more, of the same network with the same options.
         out: The file to write. Its threshold is the paper's, for those of the others are not its
             own; its training lists theirs.
+        bf16: Store the weights in bf16. The network computes with bf16 weights wherever it is
+            trained or run in bf16; from such a file it does in fp32, too, so that both then differ
+            by what is rounded on the way alone. The file is half as large.
 
     Raises:
         ModelError: A file cannot be loaded, or their networks differ.
@@ -41,4 +44,4 @@ def average_models(paths: Sequence[Path], out: Path) -> None:
         }
     )
     training = [{"model": model.model_id, **model.training} for model in models]
-    save_model(out, mean, {"mean_of": training})
+    save_model(out, mean, {"mean_of": training}, dtype=torch.bfloat16 if bf16 else None)

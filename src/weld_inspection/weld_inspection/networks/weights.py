@@ -51,6 +51,7 @@ def save_model(
     network: SegmentationNetwork,
     training: dict[str, Any] | None = None,
     threshold: float = PAPER_THRESHOLD,
+    dtype: torch.dtype | None = None,
 ) -> None:
     """Writes a network's weights and config; the file appears whole or not at all.
 
@@ -59,6 +60,7 @@ def save_model(
         network: Made by `build_network`.
         training: Plain values about the training, kept in the file.
         threshold: Probability above which a pixel is defect.
+        dtype: What floating point values are stored as; as they are where it is None.
 
     Raises:
         ModelError: The file cannot be written.
@@ -71,14 +73,28 @@ def save_model(
     }
     # Copies: a file holds no tensor twice, and a network may use one in two places.
     tensors = {
-        name: value.clone(memory_format=torch.contiguous_format)
+        name: value.to(dtype if dtype and value.is_floating_point() else value.dtype).clone(
+            memory_format=torch.contiguous_format
+        )
         for name, value in network.state_dict().items()
     }
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, save(tensors, metadata))
-    except OSError as error:
-        raise ModelError(f"cannot write model file {path}: {error.strerror}") from error
+    _write(path, tensors, metadata)
+
+
+def store_threshold(path: Path, threshold: float) -> str:
+    """Writes another threshold into a model file and returns the file's new model_id.
+
+    Args:
+        path: A file that `save_model` wrote.
+        threshold: Probability above which a pixel is defect.
+
+    Raises:
+        ModelError: The file cannot be used or written.
+    """
+    load_model(path)  # what cannot be used is left as it is
+    metadata, tensors = _read(path)
+    _write(path, tensors, metadata | {"threshold": json.dumps(threshold)})
+    return model_id_of(path)
 
 
 def load_model(path: Path) -> Model:
@@ -90,16 +106,7 @@ def load_model(path: Path) -> Model:
     Raises:
         ModelError: The file is absent, damaged, or not of a network that this version knows.
     """
-    if not path.is_file():
-        raise ModelError(f"no model file {path}: give the path of a .safetensors file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ModelError(
-            f"model file {path} is damaged ({error}): copy or export it again"
-        ) from error
+    metadata, tensors = _read(path)
     if metadata.get("format") != FORMAT:
         raise ModelError(
             f"{path} is a safetensors file but holds no network of this project "
@@ -120,6 +127,28 @@ def load_model(path: Path) -> Model:
             f"the weights in {path} do not fit its architecture {config.architecture}: {reason}"
         ) from error
     return Model(network.eval(), config, model_id_of(path), training, threshold)
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """Metadata and tensors of a file."""
+    if not path.is_file():
+        raise ModelError(f"no model file {path}: give the path of a .safetensors file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return file.metadata() or {}, tensors
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"model file {path} is damaged ({error}): copy or export it again"
+        ) from error
+
+
+def _write(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, save(tensors, metadata))
+    except OSError as error:
+        raise ModelError(f"cannot write model file {path}: {error.strerror}") from error
 
 
 def _read_threshold(metadata: dict[str, str]) -> float:
