@@ -33,6 +33,7 @@ from weld_inspection.inspection.openvino_graphs import (
 from weld_inspection.inspection.preprocessing import resize_frame
 from weld_inspection.inspection.torch_backend import TorchBackend, normalise
 from weld_inspection.networks.cstm import AttentionMap
+from weld_inspection.networks.equalised import equalised
 from weld_inspection.networks.gatewise import gatewise, replace_layers
 from weld_inspection.networks.segmentation_network import SegmentationNetwork, Track
 from weld_inspection.networks.spatial import SpatialDecoder
@@ -45,7 +46,7 @@ Graphs = dict[str, openvino.Model]
 TRIED_WINDOWS = 2
 LARGEST_DIFFERENCE = 1e-3  # of a probability, in fp32
 # One more whenever the files' layout changes, or what they compute of the same weights.
-FORMAT = "12"
+FORMAT = "13"
 KINDS = ("float", "int8")
 MADE_OF = ("weld_inspection", "weights")  # where a file says which weights it was made of
 AGREEMENT = ("weld_inspection", "agreement")  # and how its int8 masks agree with fp32's
@@ -188,10 +189,15 @@ class PartOfNetwork(nn.Module):
 
 
 def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
-    network = replace_layers(gatewise(model.network), SpatialDecoder, SubpixelDecoder)
+    config, network = model.config, model.network
+    size = (config.window, config.width, config.height)
+    if kind == "int8":
+        windows = list(sample_windows(CALIBRATION_SEED, CALIBRATION_WINDOWS, *size))
+        frames = normalise(torch.from_numpy(np.concatenate(windows))).permute(0, 3, 1, 2)
+        network = equalised(network, frames)
+    network = replace_layers(gatewise(network), SpatialDecoder, SubpixelDecoder)
     network = replace_layers(network, AttentionMap, SubpixelAttention)
     network.eval().requires_grad_(False)
-    config = model.config
     graphs = _graphs(network)
     runner = GraphRunner(graphs, FP32)
     _check(model, runner)
@@ -201,8 +207,6 @@ def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
             raise NoGatesError(
                 f"{config.architecture} has no gates to compute in int8: use bf16 or fp32"
             )
-        size = (config.window, config.width, config.height)
-        windows = list(sample_windows(CALIBRATION_SEED, CALIBRATION_WINDOWS, *size))
         for name, samples in _samples(graphs, runner, windows).items():
             graphs[name] = _quantise(graphs[name], samples)
         windows = list(sample_windows(AGREEMENT_SEED, AGREEMENT_WINDOWS, *size))
