@@ -8,6 +8,7 @@ Equalization and Bias Correction", 2019).
 """
 
 import copy
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -32,23 +33,23 @@ def equalised(network: SegmentationNetwork, frames: Tensor) -> SegmentationNetwo
         A copy; the network itself where it has no S-Encoder, or one whose features are read by
         something else than convolutions.
     """
-    scaled = copy.deepcopy(network)
-    encoder = getattr(scaled, "spatial_encoder", None)
-    if not isinstance(encoder, SpatialEncoder):
+    if not isinstance(getattr(network, "spatial_encoder", None), SpatialEncoder):
         return network
+    scaled = copy.deepcopy(network)
     with torch.no_grad():
-        for norm in (layer for layer in encoder.layers if isinstance(layer, nn.BatchNorm2d)):
-            relu = encoder.layers[list(encoder.layers).index(norm) + 1]
-            ranges, readers = _reading(scaled, relu, frames)
-            if readers:
-                weights = torch.stack([reader.weight.abs().amax((0, 2, 3)) for reader in readers])
-                factors = (
-                    ranges.clamp(SMALLEST_RANGE) / weights.amax(0).clamp(SMALLEST_RANGE)
-                ).sqrt()
-                norm.weight /= factors
-                norm.bias /= factors
-                for reader in readers:
-                    reader.weight *= factors[:, None, None]
+        for norm, relu in pairwise(scaled.spatial_encoder.layers):
+            if not isinstance(norm, nn.BatchNorm2d):
+                continue
+            largest, readers = _reading(scaled, relu, frames)
+            if not readers:
+                continue
+            ranges = torch.stack(largest).amax(0).clamp(SMALLEST_RANGE)
+            weights = torch.stack([reader.weight.abs().amax((0, 2, 3)) for reader in readers])
+            factors = (ranges / weights.amax(0).clamp(SMALLEST_RANGE)).sqrt()
+            norm.weight /= factors
+            norm.bias /= factors
+            for reader in readers:
+                reader.weight *= factors[:, None, None]
         window = frames[: network.config.window].unsqueeze(0)
         same = torch.allclose(scaled(window), network(window), rtol=1e-3, atol=1e-3)
     return scaled if same else network
@@ -56,15 +57,15 @@ def equalised(network: SegmentationNetwork, frames: Tensor) -> SegmentationNetwo
 
 def _reading(
     network: SegmentationNetwork, layer: nn.Module, frames: Tensor
-) -> tuple[Tensor, list[nn.Conv2d]]:
-    """What a layer gives at most, channel by channel, and the convolutions that read it."""
+) -> tuple[list[Tensor], list[nn.Conv2d]]:
+    """What a layer gives at most of each frame, by channel, and the convolutions that read it."""
     given: list[Tensor] = []
+    largest: list[Tensor] = []
     readers: dict[nn.Conv2d, None] = {}
-    ranges: list[Tensor] = []
 
     def keep(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
         given[:] = [output]
-        ranges.append(output.amax((0, 2, 3)))
+        largest.append(output.amax((0, 2, 3)))
 
     def ask(reader: nn.Conv2d, inputs: tuple[Tensor, ...]) -> None:
         if given and inputs[0] is given[0]:
@@ -82,6 +83,4 @@ def _reading(
     finally:
         for hook in hooks:
             hook.remove()
-    if not ranges:
-        return torch.empty(0), []
-    return torch.stack(ranges).amax(0), list(readers)
+    return largest, list(readers)

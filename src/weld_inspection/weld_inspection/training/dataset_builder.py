@@ -95,7 +95,7 @@ def _take_over(root: Path, plans: Sequence[ClipPlan], store: ClipStore) -> list[
     """Empties the unfinished clips that an interrupted call left; returns the plans to be made.
 
     Raises:
-        ClipError: The folder holds anything else, and is left as it is.
+        ClipError: The folder holds a finished set or anything else, and is left as it is.
     """
     by_name = {plan.name: plan for plan in plans}
     whole, parts = set(), []
