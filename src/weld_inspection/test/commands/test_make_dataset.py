@@ -270,6 +270,18 @@ def test_simulated_clips_of_another_density_of_defects(tmp_path):
     assert len(clip.metadata.defects) >= 1 and many["clip_count"] == 1
 
 
+def test_a_preset_of_too_few_photographs_is_refused_before_anything_is_made(tmp_path, photographs):
+    few = tmp_path / "few"
+    shutil.copytree(photographs, few)
+    names = [path.name for path in (photographs / "images").iterdir()]
+    validation, aside = (split_names(names, share)[1] for share in (0.2, 0.3))
+    for name in set(aside) - set(validation):  # those of photos_tune
+        (few / "images" / name).unlink()
+    with pytest.raises(ClipError, match=r"photographs put none into photos_tune: give more"):
+        command(["preset", "tiny", "--photos", str(few), "--out", str(tmp_path / "a")])
+    assert not (tmp_path / "a").exists()
+
+
 def test_preset_is_whole_repeatable_and_goes_on_where_it_was(tmp_path, photographs, capsys):
     arguments = ["preset", "tiny", "--photos", str(photographs), "--workers", "2"]
     assert command([*arguments, "--out", str(tmp_path / "a")]) == 0

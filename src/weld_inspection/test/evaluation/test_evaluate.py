@@ -105,6 +105,26 @@ def test_a_clip_that_is_shorter_than_a_window_counts_nowhere(tmp_path):
         evaluate(BrightnessEngine(), [tmp_path / "short"])
 
 
+def test_what_comes_after_the_last_whole_window_is_not_judged(tmp_path):
+    pore = ClipDefect("2017", "surface pore", 1.0216, 1.0237)
+    late = ClipDefect("2017", "surface pore", 2.0216, 2.0237)
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[10:80, COLUMNS] = 255
+    with ClipWriter(
+        tmp_path / "clip",
+        width=WIDTH,
+        height=HEIGHT,
+        frame_rate=20,
+        source=AUTOMATIC,
+        defects=[pore, late],
+    ) as writer:
+        for k in range(2 * T - 1):  # the second is not shown in a whole window
+            writer.add(np.repeat(mask[..., None], 3, 2), mask, CENTER + (k >= T))
+    (score,) = evaluate(BrightnessEngine(), [tmp_path])
+    assert (score.windows, score.planted, score.found) == (1, 1, 1)
+    assert score.minutes == pytest.approx(T / 20 / 60)
+
+
 @pytest.mark.parametrize("frame_rate", [0.1, 20, 200])
 def test_the_rate_of_a_clip_changes_nothing(tmp_path, frame_rate):
     pore = ClipDefect("2017", "surface pore", 1.0216, 1.0237)

@@ -13,6 +13,7 @@ from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.weights import load_model, save_model
 from weld_inspection.training.clips import ClipWriter
+from weld_inspection.training.data_set import set_digest
 from weld_inspection.training.windows import WindowDataset
 
 WIDTH, HEIGHT, T = 32, 24, 4
@@ -73,7 +74,7 @@ def test_scores_are_those_counted_by_hand(model, clips):
 
 def evaluation(threshold, pixel, window, planted=0, found=0, false_events=0):
     return Evaluation(
-        {"f1": pixel}, {"f1": window}, threshold, 10, 1.0, planted, found, false_events
+        {"f1": pixel}, {"f1": window}, threshold, 1000, 10, 1.0, planted, found, false_events
     )
 
 
@@ -110,7 +111,11 @@ def test_tune_writes_the_threshold_into_the_model(model, clips, tmp_path, capsys
     arguments = ["--model", str(model), "--data", str(clips), "--tune", "--json", str(file)]
     assert command(arguments) == 0
     after = load_model(model)
-    scores = json.loads(file.read_text())
+    content = json.loads(file.read_text())
+    scores = content["scores"]
+    assert content["made_with"]["versions"]["torch"]
+    assert {score["model"] for score in scores} == {before.model_id}
+    assert after.tuned_on == (set_digest(clips),) and before.tuned_on == ()
     best = max(scores, key=lambda score: score["window"]["f1"] + score["pixel"]["f1"])
     assert after.threshold == best["threshold"]
     assert after.training == before.training and after.model_id != before.model_id
@@ -118,5 +123,15 @@ def test_tune_writes_the_threshold_into_the_model(model, clips, tmp_path, capsys
     for name, value in before.network.state_dict().items():
         assert torch.equal(after.network.state_dict()[name], value)
     # What scores without a threshold takes the model's.
-    command(["--model", str(model), "--data", str(clips)])
-    assert f"threshold {best['threshold']:g}" in capsys.readouterr().out
+    arguments = ["--model", str(model), "--data", str(clips), "--pixel-threshold", "900"]
+    command([*arguments, "--json", str(file)])
+    told = capsys.readouterr().out
+    assert f"threshold {best['threshold']:g}" in told
+    assert "which its threshold was found on" in told and "trained on" not in told
+    (score,) = json.loads(file.read_text())["scores"]
+    assert score["model"] == after.model_id and score["clips"] == {str(clips): set_digest(clips)}
+    assert score["training"] == {"seed": 7} and score["engine"]["backend"] == "torch"
+    assert (score["trained_on_it"], score["tuned_on_it"]) == (False, True)
+    assert (score["pixel_threshold"], score["threshold"]) == (900, best["threshold"])
+    with pytest.raises(InspectionError, match="threshold of .* was found on .*: give other clips"):
+        command(["--model", str(model), "--data", str(clips), "--out", str(tmp_path / "report")])

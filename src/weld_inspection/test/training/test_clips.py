@@ -154,6 +154,14 @@ def test_open_clips_names_what_is_missing(tmp_path):
         open_clips(tmp_path)
 
 
+def test_a_folder_of_sets_is_no_set(tmp_path):
+    for name in ("train", "tune"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "dataset.json").write_text("{}")
+    with pytest.raises(ClipError, match="holds sets of clips: give one or more of train, tune"):
+        open_clips(tmp_path)
+
+
 def test_an_interrupted_clip_is_not_readable(tmp_path):
     frames, masks = pixels()
     with pytest.raises(KeyboardInterrupt):

@@ -78,6 +78,23 @@ def test_masks_in_class_numbers_or_colours(folder, paint, told):
         find_photographs(folder)[0].load()
 
 
+@pytest.mark.parametrize("value", [1, 255, 65535])
+def test_masks_of_16_bits(folder, value):
+    """OpenCV would divide them by 256, and leave 255 as 0."""
+    mask = np.zeros((240, 320), np.uint16)
+    mask[100:120, 50:70] = value
+    cv2.imwrite(str(folder / "masks/1.png"), mask)
+    with pytest.raises(ClipError, match=r"1\.png is not of 8 bits: .*convert it"):
+        find_photographs(folder)[0].load()
+
+
+def test_a_file_that_is_gone(folder):
+    photograph = find_photographs(folder)[0]
+    photograph.path.unlink()
+    with pytest.raises(ClipError, match=r"cannot read .*1\.jpg: No such file"):
+        photograph.digest()
+
+
 def test_photographs_of_one_name(folder):
     cv2.imwrite(str(folder / "images/1.png"), np.full((240, 320, 3), 90, np.uint8))
     with pytest.raises(ClipError, match=r"1\.jpg and .*1\.png would share"):

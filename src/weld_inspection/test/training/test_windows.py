@@ -119,6 +119,14 @@ def test_augmentation_repeats_by_seed_and_differs_by_epoch(clips):
     assert items_equal(first[0], epochs[0][0])
 
 
+def test_sets_of_other_numbers_draw_otherwise(clips):
+    one, other = (
+        WindowDataset(clips, window=10, augment=True, seed=1, number=number, **SIZE)
+        for number in (0, 1)
+    )
+    assert not all(items_equal(one[index], other[index]) for index in range(len(one)))
+
+
 def test_workers_count_epochs_together(clips):
     alone = WindowDataset(clips, window=10, augment=True, seed=1, **SIZE)
     shared = WindowDataset(clips, window=10, augment=True, seed=1, **SIZE)

@@ -13,6 +13,7 @@ from weld_inspection.errors import InspectionError
 if TYPE_CHECKING:
     from weld_inspection.evaluation.evaluate import Evaluation
     from weld_inspection.inspection.engine import InferenceEngine
+    from weld_inspection.networks.weights import Model
 
 EXAMPLES = """examples:
   evaluate --model models/bi_crrn_e.safetensors --data clips/automatic clips/held_aside
@@ -114,21 +115,40 @@ def _score(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from weld_inspection.evaluation.evaluate import evaluate
-    from weld_inspection.evaluation.unseen import was_trained_on
+    from weld_inspection.evaluation.unseen import was_trained_on, was_tuned_on
     from weld_inspection.networks.weights import load_model
 
     thresholds = [] if options.threshold is None else [options.threshold]
-    scores: dict[str, dict] = {}
+    scores: list[dict] = []
     for model in options.model:
         loaded = load_model(model)
         engine = _engine(model, options)
         for folder in options.data:
             progress = partial(tqdm, desc=str(folder), unit="clip", leave=False, disable=None)
             (result,) = evaluate(engine, [folder], thresholds, **_theta(options), progress=progress)
-            scores.setdefault(str(model), {})[str(folder)] = result.to_dict()
-            seen = ", which it was trained on" if was_trained_on(loaded, folder) else ""
+            trained, tuned = was_trained_on(loaded, folder), was_tuned_on(loaded, folder)
+            made_of = _made_of(loaded, engine, [folder])
+            scores.append(made_of | {"trained_on_it": trained, "tuned_on_it": tuned})
+            scores[-1] |= result.to_dict()
+            seen = (
+                ", which it was trained on" * trained + ", which its threshold was found on" * tuned
+            )
             _print(f"{model} on {folder}{seen}", result)
     _write_json(options.json, scores)
+
+
+def _made_of(model: "Model", engine: "InferenceEngine", folders: list[Path]) -> dict[str, Any]:
+    """What a score is of."""
+    from weld_inspection.training.data_set import set_digest
+
+    return {
+        "model": model.model_id,
+        "training": model.training,
+        "clips": {str(folder): set_digest(folder) for folder in folders},
+        "engine": {
+            name: getattr(engine.info, name) for name in ("backend", "device", "precision", "views")
+        },
+    }
 
 
 def _engine(model: Path, options: argparse.Namespace) -> "InferenceEngine":
@@ -195,16 +215,20 @@ def _tune(options: argparse.Namespace) -> None:
             f"{score.planted:7d} {score.found:5d}  {score.false_events:6d}"
         )
     best = best_threshold(scores)
-    model_id = store_threshold(model, best.threshold)
+    made_of = _made_of(loaded, engine, options.data)
+    model_id = store_threshold(model, best.threshold, list(made_of["clips"].values()))
     print(f"threshold {best.threshold:g} written to {model}, now {model_id}")
-    _write_json(options.json, [score.to_dict() for score in scores])
+    _write_json(options.json, [made_of | score.to_dict() for score in scores])
 
 
-def _write_json(path: Path | None, scores: Any) -> None:
+def _write_json(path: Path | None, scores: list[dict[str, Any]]) -> None:
     if path is None:
         return
+    from weld_inspection.provenance import provenance
+
+    values = {"made_with": provenance(), "scores": scores}
     try:
-        path.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise InspectionError(f"cannot write {path}: {error.strerror}") from error
 

@@ -46,6 +46,7 @@ class Evaluation:
         pixel: accuracy, precision, recall and F_beta over all pixels, eq. (8).
         window: The same over windows, eq. (9) on the masks found against eq. (9) on the true ones.
         threshold: Probability above which a pixel was taken for a defect.
+        pixel_threshold: theta of eq. (9).
         windows: Windows inspected.
         minutes: Time that the clips show whose events are judged.
         planted: Defects that lie in view somewhere in their clip; 0 where clips know none.
@@ -61,6 +62,7 @@ class Evaluation:
     pixel: dict[str, float]
     window: dict[str, float]
     threshold: float
+    pixel_threshold: int
     windows: int
     minutes: float
     planted: int
@@ -128,9 +130,11 @@ class Tally:
             first += length
         self._windows += len(results)
         # Of a sound weld all events are false; where defects are labelled but not listed, nothing
-        # is known of them.
-        if metadata.positions and (metadata.defects or not any(mask.any() for mask in truth)):
-            self._minutes += metadata.frame_count / metadata.frame_rate / 60
+        # is known of them. What comes after the last whole window is not judged.
+        if metadata.positions and (
+            metadata.defects or not any(mask.any() for mask in truth[:first])
+        ):
+            self._minutes += first / metadata.frame_rate / 60
             planted, score = score_clip(clip, results)
             self._planted += len(planted)
             self._found += len(score.found)
@@ -144,6 +148,7 @@ class Tally:
             _values(self._pixel),
             _values(self._window),
             self._settings.threshold,
+            self._settings.pixel_threshold,
             self._windows,
             self._minutes,
             self._planted,
@@ -272,13 +277,14 @@ def inspect_clip(engine: Engine, clip: Clip, settings: DecisionSettings) -> list
 
 
 def score_clip(clip: Clip, results: list[WindowResult]) -> tuple[list[ClipDefect], EventScore]:
-    """Scores the events of a clip's windows against the defects that come into view whole.
+    """Scores the events of a clip's windows against the defects that they show whole.
 
     Returns:
         Those defects, and the score.
     """
     metadata = clip.metadata
-    defects, positions = metadata.defects, metadata.positions
+    inspected = sum(len(result.frames) for result in results)
+    defects, positions = metadata.defects, metadata.positions[:inspected]
     events = find_events(
         WindowFinding(
             result.defective,

@@ -14,7 +14,7 @@ from weld_inspection.errors import InspectionError
 from weld_inspection.evaluation.curves import DECISION_THRESHOLD, Curves
 from weld_inspection.evaluation.evaluate import evaluate
 from weld_inspection.evaluation.figures import typical_window
-from weld_inspection.evaluation.unseen import check_unseen
+from weld_inspection.evaluation.unseen import check_unseen, check_untuned
 from weld_inspection.evaluation.variants import Described
 from weld_inspection.inspection.engine import InferenceEngine
 from weld_inspection.inspection.torch_backend import normalise
@@ -26,7 +26,7 @@ from weld_inspection.training.data_set import clip_digests, set_digest
 from weld_inspection.whole_files import write_whole
 
 # One more whenever inspection, or what is measured, makes other scores of the same model and clips.
-SCORING = 3
+SCORING = 4
 Progress = Callable[[list[Clip]], Iterable[Clip]]
 
 
@@ -148,6 +148,7 @@ def _belonging(model: Model, shown: ReportedSet, engine_options: Mapping[str, An
     """What scores are of, for their file; raises where they would tell nothing."""
     for folder in filter(None, (shown.clips, shown.held_aside)):
         check_unseen(model, folder)
+    check_untuned(model, shown.clips)
     belongs_to = {
         "model_id": model.model_id,
         "clips": set_digest(shown.clips),

@@ -1,4 +1,4 @@
-"""Whether a model has seen clips in its training."""
+"""Whether a model has seen clips in its training, or its threshold was found on them."""
 
 from pathlib import Path
 
@@ -18,6 +18,11 @@ def was_trained_on(model: Model, folder: Path) -> bool:
     return set_digest(folder) in {entry.split()[-1] for entry in data_behind(model.training)}
 
 
+def was_tuned_on(model: Model, folder: Path) -> bool:
+    """Whether a model's threshold was found on a set of clips, see `was_trained_on`."""
+    return set_digest(folder) in model.tuned_on
+
+
 def check_unseen(model: Model, folder: Path) -> None:
     """Makes sure that a model was not trained on a set of clips; see `was_trained_on`.
 
@@ -28,4 +33,17 @@ def check_unseen(model: Model, folder: Path) -> None:
         raise InspectionError(
             f"{model.model_id} was trained on {folder}, which tells nothing of what it can do: "
             "give clips that were held aside"
+        )
+
+
+def check_untuned(model: Model, folder: Path) -> None:
+    """Makes sure that a model's threshold was not found on a set of clips; see `was_tuned_on`.
+
+    Raises:
+        InspectionError: It was.
+    """
+    if was_tuned_on(model, folder):
+        raise InspectionError(
+            f"the threshold of {model.model_id} was found on {folder}, and nothing is reported "
+            "that was tuned on: give other clips"
         )

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ class Model:
         training: What the training wrote about itself (data, seed, epochs, metrics).
         threshold: Probability above which a pixel is defect: the paper's, or the one that
             `evaluate --tune` found for these weights.
+        tuned_on: Digests of the sets of clips that it was found on; none where it is the paper's,
+            and in files of versions that did not keep them.
     """
 
     network: SegmentationNetwork
@@ -44,6 +47,7 @@ class Model:
     model_id: str
     training: dict[str, Any]
     threshold: float
+    tuned_on: tuple[str, ...] = ()
 
 
 def save_model(
@@ -81,19 +85,21 @@ def save_model(
     _write(path, tensors, metadata)
 
 
-def store_threshold(path: Path, threshold: float) -> str:
+def store_threshold(path: Path, threshold: float, tuned_on: Sequence[str] = ()) -> str:
     """Writes another threshold into a model file and returns the file's new model_id.
 
     Args:
         path: A file that `save_model` wrote.
         threshold: Probability above which a pixel is defect.
+        tuned_on: Digests of the sets of clips that it was found on.
 
     Raises:
         ModelError: The file cannot be used or written.
     """
     load_model(path)  # what cannot be used is left as it is
     metadata, tensors = _read(path)
-    _write(path, tensors, metadata | {"threshold": json.dumps(threshold)})
+    found = {"threshold": json.dumps(threshold), "tuned_on": json.dumps(list(tuned_on))}
+    _write(path, tensors, metadata | found)
     return model_id_of(path)
 
 
@@ -116,6 +122,7 @@ def load_model(path: Path) -> Model:
         config = NetworkConfig.from_dict(json.loads(metadata["config"]))
         training = json.loads(metadata["training"])
         threshold = _read_threshold(metadata)
+        tuned_on = tuple(json.loads(metadata.get("tuned_on", "[]")))
         network = build_network(config)
     except (InspectionError, KeyError, ValueError, TypeError) as error:
         raise ModelError(f"model file {path} has an unusable config: {error}") from error
@@ -126,7 +133,7 @@ def load_model(path: Path) -> Model:
         raise ModelError(
             f"the weights in {path} do not fit its architecture {config.architecture}: {reason}"
         ) from error
-    return Model(network.eval(), config, model_id_of(path), training, threshold)
+    return Model(network.eval(), config, model_id_of(path), training, threshold, tuned_on)
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:

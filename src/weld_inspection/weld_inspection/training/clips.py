@@ -29,7 +29,7 @@ from weld_inspection.training.clip_metadata import (
     ClipError,
     ClipMetadata,
 )
-from weld_inspection.training.data_set import check_whole
+from weld_inspection.training.data_set import DATASET_NAME, check_whole
 
 __all__ = ["CODECS", "Clip", "ClipDefect", "ClipError", "ClipMetadata", "ClipWriter", "open_clips"]
 
@@ -302,6 +302,9 @@ def open_clips(folder: Path | str) -> list[Clip]:
         return [Clip(root)]
     check_whole(root)
     folders = sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
+    sets = [path.name for path in folders if (path / DATASET_NAME).exists()]
+    if sets:
+        raise ClipError(f"{root} holds sets of clips: give one or more of {', '.join(sets)} in it")
     clips = [Clip(path) for path in folders]
     if not clips:
         raise ClipError(f"{root} holds no clips: write some with make_dataset")

@@ -133,12 +133,11 @@ def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: P
     }
     epochs_done = 0
     if checkpoint is None:
-        parents = [load_model(Path(name)) for name in (config.start_from, config.teacher) if name]
-        before = set().union(*(data_behind(parent.training) for parent in parents))
-        module.course["data_before"] = sorted(before)
+        module.course["data_before"] = sorted(_data_before(config.start_from, config.teacher))
     else:
         place = _read_place(checkpoint, module)
         seen = {*place.course.get("data_before", []), *place.course.get("data", [])}
+        seen |= _data_before(config.teacher)  # it may be another than at the start
         module.course["data_before"] = sorted(seen - set(module.course["data"]))
         _check_numbers(out, config, place, module.course)
         training.sampler.go_on_from(place, config.batch_size)
@@ -153,6 +152,12 @@ def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: P
             raise KeyboardInterrupt from ended
         raise
     return out / MODEL
+
+
+def _data_before(*parents: str) -> set[str]:
+    """The clips that the models at these paths, where there is one, have seen."""
+    models = [load_model(Path(name)) for name in parents if name]
+    return set().union(*(data_behind(model.training) for model in models))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +235,8 @@ class EpochSampler(Sampler[int]):
         """
         if place.within:
             self._begun = place.epoch, place.batches * batch_size
-            # Workers begin to read before Lightning tells the epoch.
-            self.set_epoch(place.epoch)
+        # Workers begin to read before Lightning tells the epoch.
+        self.set_epoch(place.epoch + (not place.within))
 
     def set_epoch(self, epoch: int) -> None:
         """Sets the epoch, of the data sets as well."""
@@ -340,8 +345,7 @@ class EpochReport(Callback):
             "made_with": self.made_with,
         }
         save_model(self.out / MODEL, module.network, facts)
-        with (self.out / METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"epoch": epoch, "seconds": round(seconds)} | metrics) + "\n")
+        _append_metrics(self.out, {"epoch": epoch, "seconds": round(seconds)} | metrics)
         shown = " ".join(f"{name}={value}" for name, value in sorted(metrics.items()))
         print(f"epoch {epoch}/{trainer.max_epochs} {seconds:.0f} s {shown}", flush=True)
 
@@ -362,7 +366,10 @@ def _prepare_folder(out: Path, resume: bool, group: ProcessGroup) -> Path | None
     checkpoint = out / CHECKPOINT
     if resume:
         if not checkpoint.is_file():
-            raise InspectionError(f"nothing to resume: there is no {checkpoint}")
+            raise InspectionError(
+                f"nothing to resume: there is no {checkpoint}; give the first command again, "
+                "without --resume"
+            )
         return checkpoint
     if group.rank > 0:
         return None  # the first process looks at the folder, and all end where it does not suit
@@ -428,10 +435,21 @@ def _keep_metrics(out: Path, epochs: int) -> None:
         return
     try:
         lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        if lines and not lines[-1].endswith("\n"):
+            del lines[-1]  # of an epoch that ended as the power or the disk did
         kept = {json.loads(line)["epoch"]: line for line in lines}
         write_whole(file, "".join(line for epoch, line in kept.items() if epoch <= epochs))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InspectionError(f"cannot go on with {file}: {error}; remove it") from error
+
+
+def _append_metrics(out: Path, values: dict[str, Any]) -> None:
+    """Adds an epoch's line to metrics.jsonl."""
+    try:
+        with (out / METRICS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+    except OSError as error:
+        raise InspectionError(f"cannot write {out / METRICS}: {error.strerror}") from error
 
 
 def _write_config(out: Path, config: TrainingConfig) -> None:
@@ -517,8 +535,9 @@ def _loader(
             augment=training and config.augment,
             crop=crop if training else None,
             seed=config.seed,
+            number=number,
         )
-        for folder in folders
+        for number, folder in enumerate(folders)
     ]
     return DataLoader(
         ConcatDataset(datasets),

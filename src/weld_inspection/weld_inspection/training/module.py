@@ -89,7 +89,7 @@ class WindowSegmentation(lightning.LightningModule):
             loss = self.network.loss(self._frames(batch), masks, counted)
         if not torch.isfinite(loss):
             raise InspectionError(
-                f"the loss is {loss.item()} in epoch {self.current_epoch}, batch {index}: "
+                f"the loss is {loss.item()} in epoch {self.current_epoch + 1}, batch {index}: "
                 f"{self._remedy}"
             )
         self.log(
@@ -108,8 +108,8 @@ class WindowSegmentation(lightning.LightningModule):
         loss = segmentation_loss(logits, batch["masks"])
         if not torch.isfinite(loss):
             raise InspectionError(
-                f"the validation loss is {loss.item()} after epoch {self.current_epoch}, batch "
-                f"{index}: {self._remedy}"
+                f"the validation loss is {loss.item()} after epoch {self.current_epoch + 1}, "
+                f"batch {index}: {self._remedy}"
             )
         self.log("validation_loss", loss, prog_bar=True, batch_size=len(logits), sync_dist=True)
         probabilities = torch.sigmoid(logits[:, :, DEFECT_LOGIT].float())
@@ -128,7 +128,7 @@ class WindowSegmentation(lightning.LightningModule):
         """
         if not all(torch.isfinite(value).all() for value in self.network.state_dict().values()):
             raise InspectionError(
-                f"the weights are not finite in epoch {self.current_epoch}, after step "
+                f"the weights are not finite in epoch {self.current_epoch + 1}, after step "
                 f"{self.global_step}: {self._remedy}"
             )
 

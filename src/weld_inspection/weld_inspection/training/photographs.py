@@ -34,18 +34,26 @@ class Photograph:
         return self.path.name
 
     def digest(self) -> str:
-        """Returns the SHA-256 of image and mask, as files."""
-        return hashlib.sha256(self.path.read_bytes() + self.mask_path.read_bytes()).hexdigest()
+        """Returns the SHA-256 of image and mask, as files.
+
+        Raises:
+            ClipError: One cannot be read.
+        """
+        try:
+            content = self.path.read_bytes() + self.mask_path.read_bytes()
+        except OSError as error:
+            raise ClipError(f"cannot read {error.filename}: {error.strerror}") from error
+        return hashlib.sha256(content).hexdigest()
 
     def load(self) -> tuple[np.ndarray, np.ndarray]:
         """Reads image (H, W, 3) uint8 BGR and mask (H, W) uint8, 0 or 255.
 
         Raises:
             ClipError: A file cannot be read, is too small, the sizes differ, or the mask is in
-                colours or class numbers.
+                colours or class numbers, or not of 8 bits.
         """
         try:
-            image, mask = read_image(self.path), read_image(self.mask_path)
+            image, mask = read_image(self.path), read_image(self.mask_path, any_depth=True)
         except CameraError as error:
             raise ClipError(str(error)) from error
         if mask.shape != image.shape:
@@ -58,6 +66,8 @@ class Photograph:
                 f"{self.path} is {image.shape[1]}x{image.shape[0]}: "
                 f"a photograph needs at least {MIN_WIDTH}x{MIN_HEIGHT}"
             )
+        if mask.dtype != np.uint8:
+            raise ClipError(f"{self.mask_path} is not of 8 bits: {MASK_VALUES}; convert it")
         gray = mask[..., 0]
         if (mask != gray[..., None]).any():
             raise ClipError(f"{self.mask_path} is in colours: {MASK_VALUES}; convert it")

@@ -157,7 +157,11 @@ def build_preset(
 def plan_preset(
     preset: str, photographs: Sequence[Photograph], licence: str
 ) -> dict[str, Sequence[ClipPlan]]:
-    """Returns the clips of each folder of a preset."""
+    """Returns the clips of each folder of a preset.
+
+    Raises:
+        ClipError: There are too few photographs for a folder to have one.
+    """
     plans: dict[str, Sequence[ClipPlan]] = {
         name: part.plans() for name, part in PRESETS[preset].items()
     }
@@ -170,6 +174,11 @@ def plan_preset(
             "photos_validation": (validation, "automatic"),
         }
         for name, (chosen, rig) in sides.items():
+            if not chosen:
+                raise ClipError(
+                    f"the names of these {len(photographs)} photographs put none into {name}: "
+                    "give more photographs, or leave --photos out"
+                )
             plans[name] = plan_clips(
                 chosen, passages=1, frame_count=PHOTO_FRAMES, seed=0, rig=rig, licence=licence
             )

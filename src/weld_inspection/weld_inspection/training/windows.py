@@ -30,9 +30,9 @@ class WindowDataset(Dataset):
 
     An item is a dict: `frames` (T, H, W, 3) uint8 RGB and `masks` (T, H, W) uint8, 0 or 1.
 
-    With `augment` or `crop`, what happens to a window follows from the seed, its index and how
-    often it was drawn before (in any worker): once an epoch, so each epoch differs and a run can
-    be repeated.
+    With `augment` or `crop`, what happens to a window follows from the seed, the set's number, the
+    window's index and how often it was drawn before (in any worker): once an epoch, so each epoch
+    differs and a run can be repeated.
 
     Attributes:
         clips: The clips that gave windows, in order.
@@ -51,6 +51,7 @@ class WindowDataset(Dataset):
         augment: bool = False,
         crop: Crop | None = None,
         seed: int = 0,
+        number: int = 0,
         memory_limit: int = MEMORY_LIMIT,
     ) -> None:
         """Reads and decodes the clips.
@@ -64,6 +65,8 @@ class WindowDataset(Dataset):
             augment: Change windows at random, see `training.augmentation`.
             crop: Part that is cut out of each window; None for whole frames.
             seed: Of the random changes and crops.
+            number: Of this set among those of a training: each draws otherwise, also where a set
+                is given twice.
             memory_limit: Largest decoded set to keep in memory, bytes.
 
         Raises:
@@ -89,7 +92,7 @@ class WindowDataset(Dataset):
                 folder, len(self.skipped), len(found), window,
             )  # fmt: skip
         self.window = window
-        self._seed = seed
+        self._seed, self._number = seed, number
         self._augmentation = Augmentation() if augment else None
         self._crop = crop
         counts = [clip.metadata.frame_count for clip in self.clips]
@@ -118,7 +121,7 @@ class WindowDataset(Dataset):
         masks = self._masks[start : start + self.window]
         draw = int(self._draws[index])
         self._draws[index] += 1
-        rng = np.random.default_rng([self._seed, index % len(self), draw])
+        rng = np.random.default_rng([self._seed, index % len(self), draw, self._number])
         if self._augmentation is not None:
             frames, masks = self._augmentation.apply(frames, masks, rng)
         if self._crop is not None:
