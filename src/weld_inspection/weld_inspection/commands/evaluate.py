@@ -127,9 +127,8 @@ def _score(options: argparse.Namespace) -> None:
             progress = partial(tqdm, desc=str(folder), unit="clip", leave=False, disable=None)
             (result,) = evaluate(engine, [folder], thresholds, **_theta(options), progress=progress)
             trained, tuned = was_trained_on(loaded, folder), was_tuned_on(loaded, folder)
-            made_of = _made_of(loaded, engine, [folder])
-            scores.append(made_of | {"trained_on_it": trained, "tuned_on_it": tuned})
-            scores[-1] |= result.to_dict()
+            known = {"trained_on_it": trained, "tuned_on_it": tuned}
+            scores.append(_made_of(loaded, engine, [folder]) | known | result.to_dict())
             seen = (
                 ", which it was trained on" * trained + ", which its threshold was found on" * tuned
             )
@@ -145,9 +144,7 @@ def _made_of(model: "Model", engine: "InferenceEngine", folders: list[Path]) -> 
         "model": model.model_id,
         "training": model.training,
         "clips": {str(folder): set_digest(folder) for folder in folders},
-        "engine": {
-            name: getattr(engine.info, name) for name in ("backend", "device", "precision", "views")
-        },
+        "engine": engine.info.how(),
     }
 
 

@@ -107,9 +107,7 @@ def score_model(
         "window_curve": curves.windows().to_dict(),
         "parameters": sum(p.numel() for p in model.network.parameters()),
         "operations": count_operations(model.network, frames),
-        "engine": {
-            name: getattr(engine.info, name) for name in ("backend", "device", "precision", "views")
-        },
+        "engine": engine.info.how(),
         "made_with": provenance(),
     }
     _write(file, scores)

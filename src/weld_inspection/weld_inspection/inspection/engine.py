@@ -59,6 +59,11 @@ class EngineInfo:
     window: int
     threshold: float
 
+    def how(self) -> dict[str, str | int]:
+        """Returns how it computes, for what is kept of its figures."""
+        names = ("backend", "device", "precision", "views")
+        return {name: getattr(self, name) for name in names}
+
 
 class Progress(NamedTuple):
     """What an engine has done of a window's first frames.

@@ -141,7 +141,7 @@ def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: P
         module.course["data_before"] = sorted(seen - set(module.course["data"]))
         _check_numbers(out, config, place, module.course)
         training.sampler.go_on_from(place, config.batch_size)
-        epochs_done = place.epoch + (not place.within)
+        epochs_done = place.epochs_done
     if group.rank == 0:  # not earlier: what is refused leaves the run as it is
         _write_config(out, config)
         _keep_metrics(out, epochs_done)
@@ -177,6 +177,11 @@ class Place:
     batches: int
     within: bool
     course: dict[str, Any]
+
+    @property
+    def epochs_done(self) -> int:
+        """Whole epochs before the break; the number, from 0, of the one to go on with."""
+        return self.epoch + (not self.within)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +241,7 @@ class EpochSampler(Sampler[int]):
         if place.within:
             self._begun = place.epoch, place.batches * batch_size
         # Workers begin to read before Lightning tells the epoch.
-        self.set_epoch(place.epoch + (not place.within))
+        self.set_epoch(place.epochs_done)
 
     def set_epoch(self, epoch: int) -> None:
         """Sets the epoch, of the data sets as well."""
