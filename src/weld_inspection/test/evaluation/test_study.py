@@ -251,7 +251,10 @@ def test_the_readings_alone(clips, numbers, tmp_path):
     assert study([str(item) for item in arguments]) == 0
     made = {file.name for file in (tmp_path / "results").glob("*_validation.*")}
     assert made == {"table_readings_validation.csv"}
-    assert len(rows(tmp_path / "results/table_readings_validation.csv")) == 2
+    table = rows(tmp_path / "results/table_readings_validation.csv")
+    assert [row["network"] for row in table] == [
+        f"bi-CRRN-ED w/attn ({note})" for note in ("decoder_input zeros", "peephole none", "skip")
+    ]
     for file in broken_off.parent.iterdir():  # as if it had ended before its first checkpoint
         if file != broken_off:
             file.unlink()

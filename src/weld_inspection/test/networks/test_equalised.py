@@ -14,12 +14,16 @@ def frames():
     return torch.rand(2 * WINDOW, 3, HEIGHT, WIDTH) * 2 - 1
 
 
-def make(architecture, frames):
+def make(architecture, frames, *, skip=False):
     """A network whose S-Encoder's channels differ widely."""
     torch.manual_seed(1)
-    config = NetworkConfig(architecture, channels=4, width=WIDTH, height=HEIGHT, window=WINDOW)
+    config = NetworkConfig(
+        architecture, channels=4, width=WIDTH, height=HEIGHT, window=WINDOW, skip=skip
+    )
     network = build_network(config)
     with torch.no_grad():
+        if skip:
+            network.skip.convolution.weight.normal_()
         for layer in (1, 4):
             norm = network.spatial_encoder.layers[layer]
             norm.momentum = None  # the statistics are those of all that it has seen
@@ -31,13 +35,14 @@ def make(architecture, frames):
 def spread(network, frames):
     """How many times one channel's largest value is another's."""
     with torch.no_grad():
-        largest = network.spatial_encoder(frames).amax((0, 2, 3))
+        largest = network.spatial_encoder(frames)[1].amax((0, 2, 3))
     return (largest.max() / largest.min()).item()
 
 
+@pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("architecture", ["bi_crrn_e", "bi_crrn_ed_attn", "conv_lstm"])
-def test_the_same_is_computed_of_channels_more_alike(architecture, frames):
-    network = make(architecture, frames)
+def test_the_same_is_computed_of_channels_more_alike(architecture, skip, frames):
+    network = make(architecture, frames, skip=skip)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     scaled = equalised(network, frames)
     assert spread(network, frames) > 50

@@ -199,6 +199,23 @@ def test_decoder_input_zeros_differs():
         assert not torch.allclose(encoder(frames), zeros(frames))
 
 
+@pytest.mark.parametrize("name", ["bi_crrn_ed_attn", "bi_crrn_e", "crrn", "cnn_3d"])
+@pytest.mark.parametrize("size", [(18, 24), (19, 25)])
+def test_a_skip_connection_begins_as_none_and_then_knows_of_its_own_frame(name, size):
+    plain, skipping = small(name).eval(), small(name, skip=True).eval()
+    missing, _ = skipping.load_state_dict(plain.state_dict(), strict=False)
+    assert missing == ["skip.convolution.weight"]
+    frames = torch.randn(2, 3, 3, *size)
+    with torch.no_grad():
+        assert torch.equal(skipping(frames), plain(frames))
+        skipping.skip.convolution.weight.normal_()
+        features = skipping.features(frames)
+        assert not torch.allclose(skipping(frames), plain(frames))
+        features[1][1][:] = 0  # what it leads around at t = 2
+        changed = skipping.decode(features, size) != skipping(frames)
+    assert changed.flatten(2).any(2).tolist() == [[False, True, False]] * 2
+
+
 def parameters_by_hand(name, c=64, k=5):
     """Counts of the paper's sizes: 2 CSTM layers, 64 channels, 5x5 kernels, RGB."""
     batch_norm = 2 * c
@@ -233,6 +250,7 @@ def test_parameter_count(name):
         {"architecture": "bi_crrn_e", "kernel_size": 4},
         {"architecture": "bi_crrn_e", "window": 0},
         {"architecture": "bi_crrn_e", "peephole": "some"},
+        {"architecture": "bi_crrn_e", "skip": "yes"},
         {"architecture": "bi_crrn_e", "color": "red"},
         {},
     ],

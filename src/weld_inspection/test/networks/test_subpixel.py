@@ -5,8 +5,12 @@ import torch
 
 from weld_inspection.networks.cstm import AttentionMap
 from weld_inspection.networks.segmentation_network import DEFECT_LOGIT
-from weld_inspection.networks.spatial import SpatialDecoder
-from weld_inspection.networks.subpixel import SubpixelAttention, SubpixelDecoder
+from weld_inspection.networks.spatial import SkipConnection, SpatialDecoder
+from weld_inspection.networks.subpixel import (
+    SubpixelAttention,
+    SubpixelDecoder,
+    SubpixelSkip,
+)
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3, 5, 7])
@@ -24,6 +28,15 @@ def test_decoders_agree_to_rounding(kernel_size, size):
         found = SubpixelDecoder(decoder)(features, size)
     assert expected.shape == (3, 1, *size)
     assert expected.std() > 0.1
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+    skip = SkipConnection(4)
+    torch.nn.init.normal_(skip.convolution.weight)
+    details = torch.randn(3, 4, *((length + 1) // 2 for length in size))
+    with torch.no_grad():
+        without, expected = expected, decoder(features, size, skip(details))[:, DEFECT_LOGIT:]
+        found = SubpixelDecoder(decoder)(features, size, SubpixelSkip(skip)(details))
+    assert (expected - without).abs().mean() > 1
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 

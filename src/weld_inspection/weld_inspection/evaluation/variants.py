@@ -28,8 +28,9 @@ IMBALANCES = (3.0, 10.0, 20.0, 30.0)  # Table 3
 DEFAULTS = TrainingConfig(data=("",)).to_dict()
 NOT_NUMBERS = ("seed", "device", "precision", "workers", "out")  # of a training
 BEST = "bi_crrn_ed_attn"  # the network that Table 3 and the alternatives are shown with
-# The readings of the paper's equations that were not taken, see NetworkConfig.
-ALTERNATIVES = ({"decoder_input": "zeros"}, {"peephole": "none"})
+# The readings of the paper's equations that were not taken, and what the paper does not have; see
+# NetworkConfig.
+ALTERNATIVES = ({"decoder_input": "zeros"}, {"peephole": "none"}, {"skip": True})
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Variant:
     @property
     def name(self) -> str:
         """For files: the network's name, and what is not as usual."""
-        parts = [self.network, *(f"{key}_{value}" for key, value in sorted(self.options.items()))]
+        parts = [self.network, *self._options("_")]
         if self.imbalance:
             parts.append(f"{self.imbalance:g}_to_1")
         parts += [self.label] if self.label else []
@@ -60,12 +61,19 @@ class Variant:
     @property
     def title(self) -> str:
         """For tables."""
-        notes = [f"{key} {value}" for key, value in sorted(self.options.items())]
+        notes = self._options(" ")
         if self.imbalance:
             notes.append(f"{self.imbalance:g}:1")
         notes += [self.label] if self.label else []
         title = PAPER_NETWORKS.get(self.network, self.network)
         return f"{title} ({', '.join(notes)})" if notes else title
+
+    def _options(self, between: str) -> list[str]:
+        """Names and values; of one that is on or off, the name."""
+        return [
+            key if value is True else f"{key}{between}{value}"
+            for key, value in sorted(self.options.items())
+        ]
 
 
 class Described(NamedTuple):
@@ -161,5 +169,5 @@ def imbalance_variants() -> list[Variant]:
 
 
 def alternative_variants() -> list[Variant]:
-    """The readings of the equations that were not taken."""
+    """What ALTERNATIVES lists."""
     return [Variant(BEST, options) for options in ALTERNATIVES]

@@ -36,8 +36,12 @@ from weld_inspection.networks.cstm import AttentionMap
 from weld_inspection.networks.equalised import equalised
 from weld_inspection.networks.gatewise import gatewise, replace_layers
 from weld_inspection.networks.segmentation_network import SegmentationNetwork, Track
-from weld_inspection.networks.spatial import SpatialDecoder
-from weld_inspection.networks.subpixel import SubpixelAttention, SubpixelDecoder
+from weld_inspection.networks.spatial import SkipConnection, SpatialDecoder
+from weld_inspection.networks.subpixel import (
+    SubpixelAttention,
+    SubpixelDecoder,
+    SubpixelSkip,
+)
 from weld_inspection.networks.weights import Model, file_hash, load_model
 from weld_inspection.simulation.weld import SimulatedWeld
 
@@ -196,6 +200,7 @@ def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
         frames = normalise(torch.from_numpy(np.concatenate(windows))).permute(0, 3, 1, 2)
         network = equalised(network, frames)
     network = replace_layers(gatewise(network), SpatialDecoder, SubpixelDecoder)
+    network = replace_layers(network, SkipConnection, SubpixelSkip)
     network = replace_layers(network, AttentionMap, SubpixelAttention)
     network.eval().requires_grad_(False)
     graphs = _graphs(network)
@@ -280,7 +285,7 @@ def _graphs(network: SegmentationNetwork) -> Graphs:
             graphs[name], given = _convert_part(network, name, part.work, read)
             added += given
         tracks = tracks + added
-    graphs[FINISH], _ = _convert_part(network, FINISH, finish, tracks[network.finish_reads])
+    graphs[FINISH], _ = _convert_part(network, FINISH, finish, network.finish_reads(tracks))
     return graphs
 
 

@@ -209,7 +209,7 @@ def judge_side_by_side(
         there += [stream.record_event()] * len(added)
     for event in there:
         main.wait_event(event)
-    return network.finish(tracks[network.finish_reads], size)
+    return network.finish(network.finish_reads(tracks), size)
 
 
 def _layout(tensor: Tensor) -> torch.memory_format:

@@ -19,7 +19,8 @@ class BiCrrn(WindowNetwork):
     `top`, forward and backward.
     """
 
-    finish_reads = slice(-2, None)
+    drives = 2
+    temporal_reads = slice(-2, None)
 
     def __init__(self, config: NetworkConfig) -> None:
         """Makes the spatial parts and the top 1x1 convolution of eq. (3) and (6)."""

@@ -25,6 +25,9 @@ class NetworkConfig:
             (our reading of the peephole terms in eq. (1)).
         decoder_input: What the lowest ST-Decoder layer reads at time t: "encoder", the encoder's
             top hidden state at t, or "zeros" (our reading of D_t^0 in eq. (5)).
+        skip: Whether the S-Encoder's first layer is also read by the S-Decoder's last one, past
+            what lies between them, as U-Net does it (Ronneberger et al., 2015). Not the paper's:
+            its masks know edges only as far as a quarter of the frame's size tells them.
         window: T, frames in a window.
         width: Width of a frame in pixels.
         height: Height of a frame in pixels.
@@ -37,6 +40,7 @@ class NetworkConfig:
     layers: int = 2
     peephole: str = "channel"
     decoder_input: str = "encoder"
+    skip: bool = False
     window: int = 10
     width: int = 160
     height: int = 90
@@ -53,6 +57,8 @@ class NetworkConfig:
                 raise InspectionError(
                     f"network option {name} is {value!r}: give a whole number >= 1"
                 )
+        if not isinstance(self.skip, bool):
+            raise InspectionError(f"network option skip is {self.skip!r}: give true or false")
         if self.kernel_size % 2 == 0:
             raise InspectionError(
                 f"network option kernel_size is {self.kernel_size}: give an odd one"

@@ -55,14 +55,11 @@ class SegmentationNetwork(nn.Module, ABC):
         works_alike: Whether it does the same for every window, whatever is to be seen there.
         takes_exact_frames: Whether it reads frames in fp32 where its weights are in bf16, which
             would shift grey values.
-        finish_reads: Which of all tracks `finish` reads, the looks' and those of `causal` and
-            `stages`.
     """
 
     learns_by_pixels = True
     works_alike = True
     takes_exact_frames = False
-    finish_reads = slice(None)
 
     def __init__(self, config: NetworkConfig) -> None:
         """Keeps the options.
@@ -149,7 +146,7 @@ class SegmentationNetwork(nn.Module, ABC):
             tracks = tracks + [
                 track for part in stage for track in part.work(*(tracks[n] for n in part.reads))
             ]
-        return tracks[self.finish_reads]
+        return self.finish_reads(tracks)
 
     def causal(self) -> Causal | None:
         """Tells what of the network runs forwards in time and reads nothing but looks.
@@ -166,6 +163,14 @@ class SegmentationNetwork(nn.Module, ABC):
             cannot hand on what a part has read.
         """
         return []
+
+    def finish_reads(self, tracks: list) -> list:
+        """Picks what `finish` reads.
+
+        Args:
+            tracks: All, or what stands for each: the looks', those of `causal` and of `stages`.
+        """
+        return tracks
 
     def finish(self, tracks: Sequence[Track], size: tuple[int, int]) -> Tensor:
         """Does the last of `judge`.

@@ -12,7 +12,8 @@ HALF_RANGE = 127.5  # half of what a pixel of 8 bits spans
 class SpatialEncoder(nn.Module):
     """S-Encoder: two strided convolutions, each with batch normalisation and ReLU.
 
-    A frame of H x W becomes features of ceil(ceil(H/2)/2) x ceil(ceil(W/2)/2).
+    A frame of H x W becomes details of ceil(H/2) x ceil(W/2), and these become features of
+    ceil(ceil(H/2)/2) x ceil(ceil(W/2)/2).
 
     The first convolution takes little time and decides what is left of a pixel's 8 bits. torch
     computes it in fp32, from frames in fp32, whatever the weights are. OpenVINO rounds all to bf16,
@@ -35,19 +36,47 @@ class SpatialEncoder(nn.Module):
             nn.ReLU(),
         )
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """Returns features (N, channels, h, w) of frames (N, in_channels, H, W) in [-1, 1]."""
-        first, *others = self.layers
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns details and features, (N, channels, ...) each.
+
+        Args:
+            frames: (N, in_channels, H, W) in [-1, 1].
+        """
+        details = self.layers[1:3](self._first(frames))
+        return details, self.layers[3:](details)
+
+    def _first(self, frames: Tensor) -> Tensor:
+        first = self.layers[0]
         with torch.autocast(frames.device.type, enabled=False):
-            features = functional.conv2d(
+            return functional.conv2d(
                 frames.float() * HALF_RANGE,
                 first.weight.float() / HALF_RANGE,
                 stride=first.stride,
                 padding=first.padding,
             ).to(first.weight.dtype)
-        for layer in others:
-            features = layer(features)
-        return features
+
+
+class SkipConnection(nn.Module):
+    """Leads the S-Encoder's details around what lies between it and the S-Decoder.
+
+    See NetworkConfig.skip. It begins with zeros: as if it was not there.
+    """
+
+    def __init__(self, channels: int) -> None:
+        """Makes the convolution; see NetworkConfig for the argument."""
+        super().__init__()
+        self.convolution = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        nn.init.zeros_(self.convolution.weight)
+
+    def forward(self, details: Tensor) -> Tensor:
+        """Returns what the S-Decoder adds, (N, ceil(H/2), ceil(W/2), channels).
+
+        The channels come last as convolutions write them, for OpenVINO, see gatewise.
+
+        Args:
+            details: Of the S-Encoder.
+        """
+        return self.convolution(details).permute(0, 2, 3, 1)
 
 
 class SpatialDecoder(nn.Module):
@@ -61,14 +90,19 @@ class SpatialDecoder(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
         self.second = nn.ConvTranspose2d(channels, SOUND_AND_DEFECT, kernel_size, 2, padding)
 
-    def forward(self, features: Tensor, size: tuple[int, int]) -> Tensor:
+    def forward(
+        self, features: Tensor, size: tuple[int, int], skipped: Tensor | None = None
+    ) -> Tensor:
         """Returns logits (N, 2, H, W), sound and defect.
 
         Args:
             features: (N, channels, h, w).
             size: (H, W) of the frames that the features were made of, in pixels.
+            skipped: What SkipConnection gave of the same frames, where there is one.
         """
         height, width = size
         middle = [(height + 1) // 2, (width + 1) // 2]
-        hidden = torch.relu(self.norm(self.first(features, output_size=middle)))
-        return self.second(hidden, output_size=[height, width])
+        hidden = self.norm(self.first(features, output_size=middle))
+        if skipped is not None:
+            hidden = hidden + skipped.permute(0, 3, 1, 2)
+        return self.second(torch.relu(hidden), output_size=[height, width])

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from weld_inspection.networks.cstm import AttentionMap
 from weld_inspection.networks.segmentation_network import DEFECT_LOGIT
-from weld_inspection.networks.spatial import SpatialDecoder
+from weld_inspection.networks.spatial import SkipConnection, SpatialDecoder
 
 STRIDE = 2
 BLOCK = 4
@@ -56,14 +56,20 @@ class SubpixelDecoder(nn.Module):
         bias = second.bias[DEFECT_LOGIT].expand(STRIDE**4)
         self.second.bias = nn.Parameter(bias.detach().clone())
 
-    def forward(self, features: Tensor, size: tuple[int, int]) -> Tensor:
+    def forward(
+        self, features: Tensor, size: tuple[int, int], skipped: Tensor | None = None
+    ) -> Tensor:
         """Returns the logit of defects, (N, 1, H, W).
 
         Args:
             features: (N, channels, h, w).
             size: (H, W) of the frames that the features were made of, in pixels.
+            skipped: What SubpixelSkip gave of the same frames, where there is one.
         """
-        children = torch.relu(self.first(features))
+        children = self.first(features)
+        if skipped is not None:
+            children = children + skipped.permute(0, 3, 1, 2)
+        children = torch.relu(children)
         rows, columns = (
             _inside((length + 1) // STRIDE, small)
             for length, small in zip(size, features.shape[2:], strict=True)
@@ -76,6 +82,33 @@ class SubpixelDecoder(nn.Module):
         shuffled = functional.pixel_shuffle(self.second(children), STRIDE**2)
         height, width = size
         return shuffled[..., :height, :width]
+
+
+class SubpixelSkip(nn.Module):
+    """Computes what the SkipConnection gives that it is made of, as SubpixelDecoder's children."""
+
+    def __init__(self, skip: SkipConnection) -> None:
+        """Takes over a connection's weights, which are copied."""
+        super().__init__()
+        one = skip.convolution
+        size, _ = one.kernel_size
+        self.radius = size // 2
+        weight = torch.zeros(STRIDE, STRIDE, *one.weight.shape[:2], *(2 * [size + STRIDE - 1]))
+        for a in range(STRIDE):
+            for b in range(STRIDE):
+                weight[a, b, :, :, a : a + size, b : b + size] = one.weight
+        self.convolution = nn.Conv2d(
+            one.in_channels, STRIDE**2 * one.out_channels, size + STRIDE - 1, STRIDE, bias=False
+        )
+        self.convolution.weight = nn.Parameter(weight.flatten(0, 2).detach())
+
+    def forward(self, details: Tensor) -> Tensor:
+        """See SkipConnection; (N, h, w, STRIDE^2 channels)."""
+        height, width = details.shape[2:]
+        before = self.radius
+        below, right = (before + length % STRIDE for length in (height, width))
+        padded = functional.pad(details, (before, right, before, below))
+        return self.convolution(padded).permute(0, 2, 3, 1)
 
 
 class SubpixelAttention(nn.Module):

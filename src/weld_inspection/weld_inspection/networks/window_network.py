@@ -2,21 +2,31 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from weld_inspection.networks.config import NetworkConfig
-from weld_inspection.networks.cstm import CSTM, AttentionMap, at_once
+from weld_inspection.networks.cstm import CSTM, AttentionMap
 from weld_inspection.networks.segmentation_network import SegmentationNetwork, Track
-from weld_inspection.networks.spatial import SpatialDecoder, SpatialEncoder
+from weld_inspection.networks.spatial import (
+    SkipConnection,
+    SpatialDecoder,
+    SpatialEncoder,
+)
 
 
 class WindowNetwork(SegmentationNetwork):
-    """S-Encoder, a part that knows of time, S-Decoder."""
+    """S-Encoder, a part that knows of time, S-Decoder.
+
+    Attributes:
+        drives: How many tracks `drive` gives. The looks have one more with a skip connection.
+        temporal_reads: Which of all tracks `temporal` reads.
+    """
 
     takes_exact_frames = True  # SpatialEncoder
+    drives = 1
+    temporal_reads = slice(0, 1)
 
     def __init__(self, config: NetworkConfig) -> None:
         """Makes the spatial parts."""
@@ -24,35 +34,59 @@ class WindowNetwork(SegmentationNetwork):
         self.spatial_encoder = SpatialEncoder(
             config.in_channels, config.channels, config.kernel_size
         )
+        self.skip = SkipConnection(config.channels) if config.skip else None
         self.spatial_decoder = SpatialDecoder(config.channels, config.kernel_size)
 
     def forward(self, frames: Tensor) -> Tensor:
         """See SegmentationNetwork."""
         return self.decode(self.features(frames), (frames.shape[-2], frames.shape[-1]))
 
-    def features(self, frames: Tensor) -> Track:
-        """Returns what the S-Decoder reads, (B, C, h, w) for t = 1..T.
+    @property
+    def looks(self) -> int:
+        """How many tracks `look` gives."""
+        return self.drives + (self.skip is not None)
+
+    def features(self, frames: Tensor) -> list[Track]:
+        """Returns what the S-Decoder reads.
 
         Args:
             frames: As of `forward`.
+
+        Returns:
+            Features (B, C, h, w) for t = 1..T; and what SkipConnection gives, where there is one.
         """
         parts = self.look(frames.transpose(0, 1).flatten(0, 1))
         tracks: list[Track] = [part.chunk(frames.shape[1]) for part in parts]
         if (causal := self.causal()) is not None:
             tracks += causal.whole(*(tracks[n] for n in causal.reads))
-        return self.temporal(*self.run_stages(tracks))
+        return self._features(self.run_stages(tracks))
 
-    def decode(self, features: Track, size: tuple[int, int]) -> Tensor:
+    def _features(self, tracks: Sequence[Track]) -> list[Track]:
+        """What the S-Decoder reads, of what `finish` reads."""
+        if self.skip is None:
+            return [self.temporal(*tracks)]
+        *others, skipped = tracks
+        return [self.temporal(*others), skipped]
+
+    def decode(self, features: Sequence[Track], size: tuple[int, int]) -> Tensor:
         """Returns the logits of what `features` gave, for frames of H x W pixels."""
-        return torch.stack(at_once(partial(self.spatial_decoder, size=size), features), 1)
+        frames, *skipped = (torch.cat(tuple(track)) for track in features)
+        logits = self.spatial_decoder(frames, size, *skipped)
+        return torch.stack(logits.chunk(len(features[0])), 1)
 
     def look(self, frames: Tensor) -> list[Tensor]:
         """See SegmentationNetwork."""
-        return self.drive(self.spatial_encoder(frames))
+        details, features = self.spatial_encoder(frames)
+        skipped = [] if self.skip is None else [self.skip(details)]
+        return [*self.drive(features), *skipped]
+
+    def finish_reads(self, tracks: list) -> list:
+        """See SegmentationNetwork."""
+        return [*tracks[self.temporal_reads], *tracks[self.drives : self.looks]]
 
     def finish(self, tracks: Sequence[Track], size: tuple[int, int]) -> Tensor:
         """See SegmentationNetwork."""
-        return self.decode(self.temporal(*tracks), size)
+        return self.decode(self._features(tracks), size)
 
     def drive(self, features: Tensor) -> list[Tensor]:
         """Returns what the lowest layers make of single frames' features (N, C, h, w)."""
@@ -63,7 +97,7 @@ class WindowNetwork(SegmentationNetwork):
         """Returns what the S-Decoder reads, (B, C, h, w) for t = 1..T.
 
         Args:
-            tracks: Those of `finish_reads`; without stages, what `drive` gave, (B, K, h, w) each.
+            tracks: Those of `temporal_reads`; without stages, what `drive` gave, (B, K, h, w) each.
         """
 
     def _stack(self, *, lower_cells: bool = True) -> nn.ModuleList:

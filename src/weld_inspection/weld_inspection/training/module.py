@@ -176,11 +176,11 @@ class WindowSegmentation(lightning.LightningModule):
         This is knowledge distillation by features (Romero et al., "FitNets", 2015).
         """
         with torch.no_grad():
-            wanted = torch.cat(tuple(teacher.to(frames.device).features(frames))).float()
+            wanted = torch.cat(tuple(teacher.to(frames.device).features(frames)[0])).float()
         features = self.network.features(frames)
         logits = self.network.decode(features, (frames.shape[-2], frames.shape[-1]))
         variance = wanted.var((0, 2, 3), keepdim=True) + LEAST_VARIANCE  # of each channel
-        distance = ((torch.cat(tuple(features)).float() - wanted).square() / variance).mean()
+        distance = ((torch.cat(tuple(features[0])).float() - wanted).square() / variance).mean()
         return segmentation_loss(logits, masks, counted) + TEACHING * distance
 
     def _draw_counted(self, masks: Tensor, index: int) -> Tensor:
