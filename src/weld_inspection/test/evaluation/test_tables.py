@@ -50,15 +50,15 @@ def evaluation(first):
     }
 
 
-def report(own):
+def report(own, **values):
+    values = {"options": {}, "imbalance": None} | values
     whole = score(
         network="unet",
-        options={},
-        imbalance=None,
         evaluations=[evaluation(0.5), evaluation(0.62)],
         own=evaluation(own),
         pixel_curve={"average_precision": 0.77},
         window_curve={"precision": [0.9, 1.0], "average_precision": 0.88},
+        **values,
     )
     tables = paper_tables([whole], ["unet"])
     return {table.name: dict(zip(table.head, table.rows[0], strict=True)) for table in tables}
@@ -91,6 +91,13 @@ def test_each_column_shows_its_own_number():
         "mm off along the seam": "6.2",
     }
     assert shown["table_kinds"] == {"network": "net", "spatter": "0.50"}
+
+
+def test_another_reading_has_a_table_of_its_own_and_another_network_stands_beside_the_others():
+    assert report(0.5, options={"skip": True}) == report(0.5)
+    for options in ({"peephole": "none"}, {"peephole": "none", "skip": True}):
+        assert set(report(0.5, options=options)) == {"table_readings"}
+    assert set(report(0.5, options={"skip": True}, imbalance=3.0)) == {"table_3"}
 
 
 def test_a_threshold_of_the_model_s_own_is_shown_with_what_it_comes_to():

@@ -216,6 +216,12 @@ def test_a_skip_connection_begins_as_none_and_then_knows_of_its_own_frame(name, 
     assert changed.flatten(2).any(2).tolist() == [[False, True, False]] * 2
 
 
+@pytest.mark.parametrize("name", ["unet", "mask_rcnn"])
+def test_a_network_without_s_encoder_skips_nothing(name):
+    with pytest.raises(InspectionError, match=f"{name} has no S-Encoder"):
+        small(name, skip=True)
+
+
 def parameters_by_hand(name, c=64, k=5):
     """Counts of the paper's sizes: 2 CSTM layers, 64 channels, 5x5 kernels, RGB."""
     batch_norm = 2 * c

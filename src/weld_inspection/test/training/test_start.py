@@ -154,7 +154,7 @@ def test_a_teacher_shows_the_way(model):
             optimizer.step()
         with torch.no_grad():
             one, other = (
-                torch.cat(tuple(n.eval().features(module._frames(batch))))
+                torch.cat(tuple(n.eval().features(module._frames(batch))[0]))
                 for n in (module.network, source)
             )
         distances.append((one - other).square().mean().item())

@@ -50,9 +50,9 @@ def command(arguments: list[str]) -> int:
     from weld_inspection.evaluation.study import plan_runs, run_study
     from weld_inspection.evaluation.variants import (
         Variant,
-        alternative_variants,
         imbalance_variants,
         paper_variants,
+        reading_variants,
     )
     from weld_inspection.training.config import read_training_config
 
@@ -65,7 +65,7 @@ def command(arguments: list[str]) -> int:
     if "imbalance" in options.parts:
         variants += imbalance_variants()
     if "readings" in options.parts:
-        variants += alternative_variants()
+        variants += reading_variants()
     numbers = read_training_config(options.config, {"data": str(options.data)})
     runs = plan_runs(options.data, options.runs, variants, options.seeds, numbers)
     readme = run_study(

@@ -16,7 +16,7 @@ from weld_inspection.evaluation.scores import (
     kept_scores,
     score_model,
 )
-from weld_inspection.evaluation.tables import Score, paper_tables
+from weld_inspection.evaluation.tables import Score, is_usual, paper_tables
 from weld_inspection.evaluation.variants import (
     PAPER_NETWORKS,
     Described,
@@ -219,7 +219,7 @@ def _write_set(
         lines += [f"### {table.title}", "", table.markdown()]
     usual: dict[str, Score] = {}  # one of each network
     for score in sorted(scores, key=lambda score: score["seed"]):
-        if not score["options"] and not score["imbalance"]:
+        if is_usual(score):
             usual.setdefault(score["variant"], score)
     if not usual:
         return "\n".join(lines)

@@ -9,6 +9,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from weld_inspection.evaluation.curves import DECISION_THRESHOLD
+from weld_inspection.evaluation.variants import is_other_reading
 
 Score = dict[str, Any]
 
@@ -186,6 +187,11 @@ def _recall_of(name: str, score: Score) -> float | None:
     return _kinds(score).get(name, {}).get("recall")
 
 
+def is_usual(score: Score) -> bool:
+    """Whether a score is of a network that learned by all pixels, its equations read as usual."""
+    return not score["imbalance"] and not is_other_reading(score["options"])
+
+
 def paper_tables(scores: Sequence[Score], names: Sequence[str]) -> list[Table]:
     """Makes Tables 1 to 4 of the paper and three of our own, for one set.
 
@@ -193,14 +199,14 @@ def paper_tables(scores: Sequence[Score], names: Sequence[str]) -> list[Table]:
         scores: Of that set, every variant and seed, in the order of the rows.
         names: Of the paper's networks; what else there is goes into tables of its own.
     """
-    usual = [item for item in scores if not item["imbalance"] and not item["options"]]
+    usual = [item for item in scores if is_usual(item)]
     shown = [item for item in usual if item["network"] in names] + [
         item for item in usual if item["network"] not in names
     ]
     imbalanced = sorted(
         (item for item in scores if item["imbalance"]), key=lambda item: item["imbalance"]
     )
-    other = [item for item in scores if item["options"] and not item["imbalance"]]
+    other = [item for item in scores if is_other_reading(item["options"]) and not item["imbalance"]]
     base = {item["network"] for item in other}
     other = [item for item in usual if item["network"] in base] + other
     judged = (each for item in shown for each in (item["evaluations"][-1], item["own"]))

@@ -27,10 +27,12 @@ PAPER_NETWORKS = {
 IMBALANCES = (3.0, 10.0, 20.0, 30.0)  # Table 3
 DEFAULTS = TrainingConfig(data=("",)).to_dict()
 NOT_NUMBERS = ("seed", "device", "precision", "workers", "out")  # of a training
-BEST = "bi_crrn_ed_attn"  # the network that Table 3 and the alternatives are shown with
-# The readings of the paper's equations that were not taken, and what the paper does not have; see
-# NetworkConfig.
-ALTERNATIVES = ({"decoder_input": "zeros"}, {"peephole": "none"}, {"skip": True})
+BEST = "bi_crrn_ed_attn"  # the network that Table 3 and the readings are shown with
+# The readings of the paper's equations that were not taken, see NetworkConfig.
+READINGS = ({"decoder_input": "zeros"}, {"peephole": "none"})
+# What makes a network another one, which stands beside the paper's.
+EXTENSIONS = ("skip",)
+READING_NAMES = {name for options in READINGS for name in options}
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Variant:
 
     Attributes:
         network: Name in the registry.
-        options: Readings of the equations, as in ALTERNATIVES; empty for the ones taken.
+        options: Other readings of the equations than those taken, as in READINGS, and EXTENSIONS.
         imbalance: As TrainingConfig's.
         label: Tells it from others of the same kind.
     """
@@ -93,8 +95,8 @@ class Described(NamedTuple):
 def describe(model: Model) -> tuple[Variant, int]:
     """Tells what a model file is: its variant, and the seed of its training."""
     usual, own = NetworkConfig(model.config.architecture).to_dict(), model.config.to_dict()
-    readings = {name for options in ALTERNATIVES for name in options}
-    options = {name: own[name] for name in sorted(readings) if own[name] != usual[name]}
+    names = {*READING_NAMES, *EXTENSIONS}
+    options = {name: own[name] for name in sorted(names) if own[name] != usual[name]}
     training = trainings(model.training)[0].get("config", {})
     imbalance = float(training.get("imbalance", 0.0))
     return Variant(model.config.architecture, options, imbalance), int(training.get("seed", 0))
@@ -168,6 +170,11 @@ def imbalance_variants() -> list[Variant]:
     return [Variant(BEST, imbalance=imbalance) for imbalance in IMBALANCES]
 
 
-def alternative_variants() -> list[Variant]:
-    """What ALTERNATIVES lists."""
-    return [Variant(BEST, options) for options in ALTERNATIVES]
+def reading_variants() -> list[Variant]:
+    """The readings of the equations that were not taken."""
+    return [Variant(BEST, options) for options in READINGS]
+
+
+def is_other_reading(options: dict[str, Any]) -> bool:
+    """Whether a variant's options read the equations otherwise than the networks do by default."""
+    return not READING_NAMES.isdisjoint(options)

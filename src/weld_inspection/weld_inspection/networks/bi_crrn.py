@@ -19,7 +19,7 @@ class BiCrrn(WindowNetwork):
     `top`, forward and backward.
     """
 
-    drives = 2
+    drive_count = 2
     temporal_reads = slice(-2, None)
 
     def __init__(self, config: NetworkConfig) -> None:

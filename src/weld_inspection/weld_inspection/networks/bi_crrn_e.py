@@ -33,7 +33,7 @@ class BiCrrnE(BiCrrn):
     def stages(self) -> list[tuple[Part, ...]]:
         """See SegmentationNetwork: both directions of a layer, layer by layer."""
         stages = [self._directions(0, ((0,), (1,)))]
-        count = self.looks
+        count = self.look_count
         for layer in range(1, self.config.layers):
             below = tuple(range(count, count + 4))
             stages.append(self._directions(layer, (below, below)))

@@ -41,14 +41,14 @@ class BiCrrnEd(BiCrrn):
 
         The backward decoder then runs alone, on all cores.
         """
-        backward = self.looks + self.forward_stack.encoded_tracks  # number of its first track
+        backward = self.look_count + self.forward_stack.encoded_tracks  # number of its first track
         end = backward + self.backward_stack.encoded_tracks
         decode = partial(self._decode, False, self.forward_stack.decode)
         decode_backward = partial(self._decode, True, self.backward_stack.drive_and_decode)
         return [
             (
                 Part(self.backward_stack.encode, (1,)),
-                Part(decode, tuple(range(self.looks, backward))),
+                Part(decode, tuple(range(self.look_count, backward))),
             ),
             (Part(decode_backward, tuple(range(backward, end))),),
         ]

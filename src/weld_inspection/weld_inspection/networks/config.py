@@ -27,7 +27,7 @@ class NetworkConfig:
             top hidden state at t, or "zeros" (our reading of D_t^0 in eq. (5)).
         skip: Whether the S-Encoder's first layer is also read by the S-Decoder's last one, past
             what lies between them, as U-Net does it (Ronneberger et al., 2015). Not the paper's:
-            its masks know edges only as far as a quarter of the frame's size tells them.
+            the paper's masks know edges only as far as a quarter of the frame's size tells them.
         window: T, frames in a window.
         width: Width of a frame in pixels.
         height: Height of a frame in pixels.

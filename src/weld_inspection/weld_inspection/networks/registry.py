@@ -13,6 +13,7 @@ from weld_inspection.networks.deeplab_v3 import DeepLabV3
 from weld_inspection.networks.mask_rcnn import MaskRCNN
 from weld_inspection.networks.segmentation_network import SegmentationNetwork
 from weld_inspection.networks.unet import UNet
+from weld_inspection.networks.window_network import WindowNetwork
 
 NETWORKS: dict[str, Callable[[NetworkConfig], SegmentationNetwork]] = {
     "bi_crrn_e": BiCrrnE,
@@ -39,10 +40,16 @@ def build_network(config: NetworkConfig) -> SegmentationNetwork:
         A module from frames to logits, see SegmentationNetwork.
 
     Raises:
-        InspectionError: There is no network of that name.
+        InspectionError: There is no network of that name, or it has no use for an option.
     """
     if config.architecture not in NETWORKS:
         raise InspectionError(
             f"there is no network {config.architecture!r}: give one of {', '.join(NETWORKS)}"
         )
-    return NETWORKS[config.architecture](config)
+    network = NETWORKS[config.architecture](config)
+    if config.skip and not isinstance(network, WindowNetwork):
+        raise InspectionError(
+            f"{config.architecture} has no S-Encoder and S-Decoder to skip from one to the other: "
+            "leave network option skip out"
+        )
+    return network

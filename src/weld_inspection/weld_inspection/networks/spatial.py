@@ -7,6 +7,7 @@ from torch.nn import functional
 from weld_inspection.networks.segmentation_network import SOUND_AND_DEFECT
 
 HALF_RANGE = 127.5  # half of what a pixel of 8 bits spans
+DETAILS = 3  # of the S-Encoder's layers give its details
 
 
 class SpatialEncoder(nn.Module):
@@ -42,10 +43,11 @@ class SpatialEncoder(nn.Module):
         Args:
             frames: (N, in_channels, H, W) in [-1, 1].
         """
-        details = self.layers[1:3](self._first(frames))
-        return details, self.layers[3:](details)
+        details = self.layers[1:DETAILS](self._first(frames))
+        return details, self.layers[DETAILS:](details)
 
     def _first(self, frames: Tensor) -> Tensor:
+        """The first convolution, see the class."""
         first = self.layers[0]
         with torch.autocast(frames.device.type, enabled=False):
             return functional.conv2d(

@@ -20,12 +20,12 @@ class WindowNetwork(SegmentationNetwork):
     """S-Encoder, a part that knows of time, S-Decoder.
 
     Attributes:
-        drives: How many tracks `drive` gives. The looks have one more with a skip connection.
+        drive_count: How many tracks `drive` gives. The looks have one more with a skip connection.
         temporal_reads: Which of all tracks `temporal` reads.
     """
 
     takes_exact_frames = True  # SpatialEncoder
-    drives = 1
+    drive_count = 1
     temporal_reads = slice(0, 1)
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -42,9 +42,9 @@ class WindowNetwork(SegmentationNetwork):
         return self.decode(self.features(frames), (frames.shape[-2], frames.shape[-1]))
 
     @property
-    def looks(self) -> int:
+    def look_count(self) -> int:
         """How many tracks `look` gives."""
-        return self.drives + (self.skip is not None)
+        return self.drive_count + (self.skip is not None)
 
     def features(self, frames: Tensor) -> list[Track]:
         """Returns what the S-Decoder reads.
@@ -82,7 +82,7 @@ class WindowNetwork(SegmentationNetwork):
 
     def finish_reads(self, tracks: list) -> list:
         """See SegmentationNetwork."""
-        return [*tracks[self.temporal_reads], *tracks[self.drives : self.looks]]
+        return [*tracks[self.temporal_reads], *tracks[self.drive_count : self.look_count]]
 
     def finish(self, tracks: Sequence[Track], size: tuple[int, int]) -> Tensor:
         """See SegmentationNetwork."""
