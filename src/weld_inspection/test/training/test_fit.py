@@ -475,6 +475,43 @@ def test_a_training_goes_on_from_a_model_with_its_statistics(clips, tmp_path):
     assert moved.any()
 
 
+def test_nothing_learns_but_some_parts(clips, tmp_path):
+    options = {"network": "bi_crrn_ed_attn", "network_options": SMALL | {"skip": True}}
+    file = fit(config(clips, tmp_path / "first", **options))
+    before = load_model(file).network.state_dict()
+    options |= {"start_from": str(file), "only": ("spatial_decoder.second", "skip")}
+    run = tmp_path / "run"
+    after = load_model(fit(config(clips, run, **options))).network.state_dict()
+    moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert moved == {
+        "spatial_decoder.second.weight",
+        "spatial_decoder.second.bias",
+        "skip.convolution.weight",
+    }
+    fit(config(clips, run, epochs=2, **options), resume=True)
+    with pytest.raises(InspectionError, match="begun with only spatial_decoder.second skip learn"):
+        fit(config(clips, run, epochs=3, **(options | {"only": ()})), resume=True)
+
+
+@pytest.mark.parametrize(
+    ("only", "start_from", "message"),
+    [
+        (["spatial_decoder"], False, "give the model that it is of, start_from"),
+        (["decoder"], True, "bi_crrn_e has no part 'decoder' that learns: give some of spatial_"),
+        (["spatial_encoder.layers.2"], True, "no part 'spatial_encoder.layers.2' that learns"),
+        ([3], True, "only is .3,.: give names"),
+    ],
+)
+def test_parts_that_cannot_learn_alone(clips, tmp_path, only, start_from, message):
+    file = tmp_path / "numbers.yaml"
+    values = config(clips, tmp_path / "run").to_dict() | {"only": only}
+    if start_from:
+        values["start_from"] = str(fit(config(clips, tmp_path / "first")))
+    file.write_text(yaml.safe_dump(values))
+    with pytest.raises(InspectionError, match=message):
+        train(["--config", str(file)])
+
+
 def test_a_run_that_goes_on_with_other_clips_remembers_those_before(clips, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(clips / "clip0", other / "clip0")

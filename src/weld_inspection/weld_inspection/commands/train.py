@@ -54,6 +54,12 @@ def command(arguments: list[str]) -> int:
     parser.add_argument(
         "--start-from", metavar="MODEL", help="take over weights that fit and keep its statistics"
     )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="PART",
+        help="parts that learn, the rest stays as --start-from has it: spatial_decoder, say (all)",
+    )
     parser.add_argument("--teacher", metavar="MODEL", help="learn its features beside the masks")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     options = vars(parser.parse_args(arguments))

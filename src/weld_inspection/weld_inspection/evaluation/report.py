@@ -31,7 +31,7 @@ SCORES_FOLDER = "scores"
 # Of a training's config.
 SHOWN_NUMBERS = (
     *("start_from", "teacher", "epochs", "batch_size", "learning_rate", "schedule", "window"),
-    *("stride", "crop", "augment", "precision"),
+    *("stride", "crop", "augment", "precision", "only"),
 )
 TIMINGS = "timings.json"
 TIMED_ROUNDS = 7

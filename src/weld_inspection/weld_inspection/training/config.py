@@ -48,6 +48,9 @@ class TrainingConfig:
             `training.start`; the statistics of its batch normalisation stay as they are.
         teacher: Model file whose features the network learns beside the masks (knowledge
             distillation); "" for none.
+        only: Parts of the network that learn, by their modules' names, such as
+            ("spatial_decoder", "skip"); all where there is none. The others stay as `start_from`
+            has them, and cost no gradient.
         network_options: Overrides of NetworkConfig's fields, such as {"channels": 32}.
     """
 
@@ -70,6 +73,7 @@ class TrainingConfig:
     workers: int = 0
     start_from: str = ""
     teacher: str = ""
+    only: tuple[str, ...] = ()
     network_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -94,6 +98,13 @@ class TrainingConfig:
         for name in ("data", "validation"):
             if not all(isinstance(folder, str) for folder in getattr(self, name)):
                 raise InspectionError(f"{name} is {getattr(self, name)!r}: give folders of clips")
+        if not all(isinstance(part, str) for part in self.only):
+            raise InspectionError(f"only is {self.only!r}: give names of parts of the network")
+        if self.only and not self.start_from:
+            raise InspectionError(
+                "with only, the rest of the network stays as it is: give the model that it is of, "
+                "start_from"
+            )
         lowest = {"epochs": 1, "batch_size": 1, "window": 0, "stride": 0, "workers": 0}
         for name, least in lowest.items():
             value = getattr(self, name)
@@ -125,7 +136,7 @@ class TrainingConfig:
     def to_dict(self) -> dict[str, Any]:
         """Returns the numbers as plain values, for YAML and JSON."""
         values = asdict(self)
-        lists = {name: list(values[name]) for name in ("data", "validation")}
+        lists = {name: list(values[name]) for name in ("data", "validation", "only")}
         return values | lists | {"crop": None if self.crop is None else list(self.crop)}
 
 
@@ -152,7 +163,7 @@ def read_training_config(path: Path | None, overrides: dict[str, Any]) -> Traini
     unknown = sorted(set(values) - known)
     if unknown:
         raise InspectionError(f"unknown training options {unknown}: known are {sorted(known)}")
-    for name in ("data", "validation"):
+    for name in ("data", "validation", "only"):
         if name in values:
             given = values[name]
             values[name] = tuple(given) if isinstance(given, (list, tuple)) else (given,)

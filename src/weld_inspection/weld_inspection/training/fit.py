@@ -399,6 +399,9 @@ def _check_numbers(out: Path, config: TrainingConfig, place: Place, course: dict
     remedy = "resume with the same, or train on from its model with --start-from"
     if begun.get("schedule", config.schedule) != config.schedule:
         raise InspectionError(f"{out} was begun with schedule {begun['schedule']}: {remedy}")
+    if begun.get("only", []) != list(config.only):
+        was = " ".join(begun.get("only", [])) or "all"
+        raise InspectionError(f"{out} was begun with only {was} learning: {remedy}")
     if config.epochs <= place.epoch:
         done = place.epoch + 1
         raise InspectionError(f"{out} has come to epoch {done}: give --epochs {done} or more")

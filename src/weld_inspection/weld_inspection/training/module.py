@@ -63,12 +63,15 @@ class WindowSegmentation(lightning.LightningModule):
             taken_over: Names of the tensors that the network has of another model.
 
         Raises:
-            InspectionError: The config's teacher cannot be loaded, or cannot teach this network.
+            InspectionError: The config's teacher cannot be loaded, or cannot teach this network;
+                or the network has no part of a name in `only`.
         """
         super().__init__()
         self.network = network
         self.config = config
         self.course: dict[str, Any] = {}
+        if config.only:
+            _hold_others(network, config.only)
         self._remedy = REMEDIES[config.schedule]
         self._taken_over = set(taken_over)
         # In a tuple: it is no part of what is trained and saved.
@@ -135,7 +138,8 @@ class WindowSegmentation(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Adam, with a one-cycle schedule if the config says so."""
         rate = self.config.learning_rate
-        optimizer = torch.optim.Adam(self.network.parameters(), lr=rate)
+        learning = (weight for weight in self.network.parameters() if weight.requires_grad)
+        optimizer = torch.optim.Adam(learning, lr=rate)
         if self.config.schedule == "constant":
             return optimizer
         steps = int(self.trainer.estimated_stepping_batches)
@@ -200,6 +204,22 @@ class WindowSegmentation(lightning.LightningModule):
     @staticmethod
     def _frames(batch: dict[str, Tensor]) -> Tensor:
         return normalise(batch["frames"].permute(0, 1, 4, 2, 3))
+
+
+def _hold_others(network: SegmentationNetwork, parts: Iterable[str]) -> None:
+    """Lets nothing of a network learn but some of its parts, see TrainingConfig.only."""
+    network.requires_grad_(False)
+    weights = dict(network.named_parameters())
+    for part in parts:
+        own = [weight for name, weight in weights.items() if name.startswith(f"{part}.")]
+        if not own:
+            names = dict.fromkeys(name.partition(".")[0] for name in weights)
+            raise InspectionError(
+                f"{network.config.architecture} has no part {part!r} that learns: give some of "
+                f"{', '.join(names)}, or parts of these"
+            )
+        for weight in own:
+            weight.requires_grad_(True)
 
 
 def load_teacher(path: Path, network: SegmentationNetwork) -> WindowNetwork:
