@@ -6,11 +6,7 @@ import torch
 from weld_inspection.networks.cstm import AttentionMap
 from weld_inspection.networks.segmentation_network import DEFECT_LOGIT
 from weld_inspection.networks.spatial import SkipConnection, SpatialDecoder
-from weld_inspection.networks.subpixel import (
-    SubpixelAttention,
-    SubpixelDecoder,
-    SubpixelSkip,
-)
+from weld_inspection.networks.subpixel import SubpixelAttention, SubpixelDecoder, SubpixelSkip
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3, 5, 7])

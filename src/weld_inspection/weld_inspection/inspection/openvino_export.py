@@ -37,11 +37,7 @@ from weld_inspection.networks.equalised import equalised
 from weld_inspection.networks.gatewise import gatewise, replace_layers
 from weld_inspection.networks.segmentation_network import SegmentationNetwork, Track
 from weld_inspection.networks.spatial import SkipConnection, SpatialDecoder
-from weld_inspection.networks.subpixel import (
-    SubpixelAttention,
-    SubpixelDecoder,
-    SubpixelSkip,
-)
+from weld_inspection.networks.subpixel import SubpixelAttention, SubpixelDecoder, SubpixelSkip
 from weld_inspection.networks.weights import Model, file_hash, load_model
 from weld_inspection.simulation.weld import SimulatedWeld
 

@@ -9,11 +9,7 @@ from torch import Tensor, nn
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.cstm import CSTM, AttentionMap
 from weld_inspection.networks.segmentation_network import SegmentationNetwork, Track
-from weld_inspection.networks.spatial import (
-    SkipConnection,
-    SpatialDecoder,
-    SpatialEncoder,
-)
+from weld_inspection.networks.spatial import SkipConnection, SpatialDecoder, SpatialEncoder
 
 
 class WindowNetwork(SegmentationNetwork):
