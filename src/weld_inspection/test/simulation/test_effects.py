@@ -14,6 +14,7 @@ STILL = {
     "tilt": 0.0,
     "height_wander": 0.0,
     "defocus": 0.0,
+    "jolts": 0.0,
 }
 
 
@@ -41,7 +42,9 @@ def test_view_has_the_asked_size_and_follows_from_seed_and_frame():
 @pytest.mark.parametrize(("speed", "within"), [(0, 0.1), (1125, 0.1), (1450, 0.7)])
 def test_image_and_mask_move_together(speed, within):
     # Even light, no noise and no sparks: a pixel is as bright as it is defect.
-    even = {"falloff": 0.0, "glare": 0.0, "noise": 0.0, "smoke": 0.0, "sparks": 0.0, "spatter": 0.0}
+    even = dict.fromkeys(
+        ("falloff", "glare", "noise", "smoke", "sparks", "spatter", "flashes"), 0.0
+    )
     base = np.full((900, 1400, 3), 30, np.uint8)
     mask = np.zeros((900, 1400), np.uint8)
     base[380:520, 620:780] = 150
@@ -78,7 +81,7 @@ def test_place_scale_and_angle_without_vibration():
 
 def test_motion_blur_lies_along_the_seam():
     quiet = dataclasses.replace(
-        RIGS["automatic"], **STILL, noise=0.0, sparks=0.0, spatter=0.0, smoke=0.0
+        RIGS["automatic"], **STILL, noise=0.0, sparks=0.0, spatter=0.0, smoke=0.0, flashes=0.0
     )
     effects = CameraEffects(quiet, 1)
     base = picture()
@@ -112,7 +115,7 @@ def test_transients_last_a_frame_or_two_and_do_not_travel_with_the_seam():
 
 
 def test_sparks_are_bright_and_stay_out_of_the_mask():
-    rig = dataclasses.replace(RIGS["automatic"], **STILL, sparks=30.0, noise=0.0)
+    rig = dataclasses.replace(RIGS["automatic"], **STILL, sparks=30.0, noise=0.0, flashes=0.0)
     effects = CameraEffects(rig, 5)
     base = np.full((900, 1400, 3), 40, np.uint8)
     image, mask = effects.view(base, np.zeros((900, 1400), np.uint8), 700, 450, 3)

@@ -18,6 +18,7 @@ from weld_inspection.evaluation.events import (
     visible,
 )
 from weld_inspection.evaluation.kinds import Kinds, Patches, find_patches
+from weld_inspection.evaluation.obstructions import Obstructions, obstructions_of
 from weld_inspection.inspection.decision import DecisionSettings
 from weld_inspection.inspection.engine import EngineInfo, InferenceEngine
 from weld_inspection.inspection.inspector import (
@@ -57,6 +58,8 @@ class Evaluation:
         kinds: For each kind of defect its `pixels` and their `recall`, and how many were `planted`
             and `found`; none where clips know no defects.
         clips_left_out: Clips shorter than a window, which count nowhere.
+        obstructions: By what hides the seam in a frame, the number of such `frames` and the `f1`
+            of their pixels; none where clips are not of the simulated weld as it is now.
     """
 
     pixel: dict[str, float]
@@ -71,6 +74,7 @@ class Evaluation:
     offset_mm: float | None = None
     kinds: dict[str, dict[str, float | None]] = field(default_factory=dict)
     clips_left_out: int = 0
+    obstructions: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
     def to_dict(self) -> dict:
         """Returns plain values, for JSON."""
@@ -97,12 +101,14 @@ class Tally:
         self._minutes = 0.0
         self._offsets: list[float] = []
         self._kinds = Kinds()
+        self._obstructions = Obstructions()
 
     def add(
         self,
         clip: Clip,
         truth: list[np.ndarray],
         patches: list[Patches],
+        hidden_by: list[str],
         results: list[WindowResult],
     ) -> None:
         """Adds a clip.
@@ -111,6 +117,7 @@ class Tally:
             clip: The clip.
             truth: Its masks at the network's size, (H, W) bool each.
             patches: Of each mask; none where the clip does not know its defects.
+            hidden_by: Of each frame, as `obstructions_of` gives it.
             results: Of all its windows, as `inspect_clip` gives them.
         """
         metadata = clip.metadata
@@ -127,6 +134,11 @@ class Tally:
             if patches:
                 for of_frame, found in zip(patches[first : first + length], seen, strict=True):
                     self._kinds.add_mask(of_frame, found)
+            if hidden_by:
+                for name, *masks in zip(
+                    hidden_by[first : first + length], real, seen, strict=True
+                ):
+                    self._obstructions.add(name, *masks)
             first += length
         self._windows += len(results)
         # Of a sound weld all events are false; where defects are labelled but not listed, nothing
@@ -157,6 +169,7 @@ class Tally:
             round(1000 * median(self._offsets), 2) if self._offsets else None,
             self._kinds.result(),
             self.clips_left_out,
+            self._obstructions.result(),
         )
 
 
@@ -205,10 +218,11 @@ def evaluate(
         truth = [
             resize_mask(mask, engine.info.width, engine.info.height) > 0 for mask in clip.masks()
         ]
-        patches = _patches(clip, truth)
+        patches, hidden_by = _patches(clip, truth), obstructions_of(clip.metadata)
         for setting, tally in zip(settings, tallies, strict=True):
             remembering.rewind()
-            tally.add(clip, truth, patches, inspect_clip(remembering, clip, setting))
+            results = inspect_clip(remembering, clip, setting)
+            tally.add(clip, truth, patches, hidden_by, results)
         if curves is not None:
             curves.add(truth, remembering.answers)
     return [tally.result() for tally in tallies]

@@ -187,13 +187,33 @@ def _recall_of(name: str, score: Score) -> float | None:
     return _kinds(score).get(name, {}).get("recall")
 
 
+def _obstruction_columns(scores: Iterable[Score]) -> list[Column]:
+    """A column for what hides the seam in some frames: the F1 of those frames' pixels."""
+    frames = {
+        name: item["frames"] for score in scores for name, item in _obstructions(score).items()
+    }
+    return [
+        Column(f"{name} ({number} frames)", partial(_f1_behind, name))
+        for name, number in frames.items()
+    ]
+
+
+def _obstructions(score: Score) -> dict[str, dict[str, float | None]]:
+    """By name, at the paper's threshold; none in scores of an earlier version."""
+    return score["evaluations"][0].get("obstructions", {})
+
+
+def _f1_behind(name: str, score: Score) -> float | None:
+    return _obstructions(score).get(name, {}).get("f1")
+
+
 def is_usual(score: Score) -> bool:
     """Whether a score is of a network that learned by all pixels, its equations read as usual."""
     return not score["imbalance"] and not is_other_reading(score["options"])
 
 
 def paper_tables(scores: Sequence[Score], names: Sequence[str]) -> list[Table]:
-    """Makes Tables 1 to 4 of the paper and three of our own, for one set.
+    """Makes Tables 1 to 4 of the paper and four of our own, for one set.
 
     Args:
         scores: Of that set, every variant and seed, in the order of the rows.
@@ -211,7 +231,7 @@ def paper_tables(scores: Sequence[Score], names: Sequence[str]) -> list[Table]:
     other = [item for item in usual if item["network"] in base] + other
     judged = (each for item in shown for each in (item["evaluations"][-1], item["own"]))
     on_welds = any(each["planted"] or each["false_events"] for each in judged)
-    kinds = _kind_columns(shown)
+    kinds, obstructions = _kind_columns(shown), _obstruction_columns(shown)
     own = any(item["own"]["threshold"] != DECISION_THRESHOLD for item in shown)
     imbalance_title = "Table 3: pixels, by the sound pixels to a defect one in training"
     tables = [
@@ -240,6 +260,12 @@ def paper_tables(scores: Sequence[Score], names: Sequence[str]) -> list[Table]:
             "Share of a kind of defect's pixels that is found, threshold 0.5",
             shown if kinds else (),
             kinds,
+        ),
+        make_table(
+            "table_obstructions",
+            "F1 over pixels by what hides the seam in a frame, threshold 0.5",
+            shown if obstructions else (),
+            obstructions,
         ),
         make_table("table_readings", "Other readings of the equations", other, PIXEL_COLUMNS),
     ]

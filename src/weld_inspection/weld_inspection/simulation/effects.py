@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from weld_inspection.errors import InspectionError
+from weld_inspection.simulation.disturbances import Disturbances
 from weld_inspection.simulation.rigs import Rig
 from weld_inspection.simulation.transients import Transients
 
@@ -14,6 +15,8 @@ _LIGHT_CELL = 8
 # A gain of 1.0 in the 8-bit light field; gains reach 2.55.
 _UNIT_GAIN = 100
 _NOISE_MARGIN = 128
+# Where a flash drowns the picture, blue, green and red: an arc is a little blue.
+_FLASH = np.array([255.0, 246.0, 240.0])
 
 
 class CameraEffects:
@@ -27,8 +30,8 @@ class CameraEffects:
             image, mask = effects.view(photo, photo_mask, x=400 + 6 * k, y=360, k=k, scale=1.6,
                                        angle=0.1, speed=6 * 1.6 * 20)
 
-    The geometry (vibration, drift, height) moves image and mask alike; light, blur, noise, smoke,
-    sparks and droplets in flight change the image alone. Places of the view outside the base
+    The geometry (vibration, knocks, drift, height) moves image and mask alike; light, flashes,
+    blur, noise, smoke, sparks and droplets in flight change the image alone. Places of the view outside the base
     picture mirror it. All is a function of the seed and ``k``: the order of calls does not matter.
 
     Attributes:
@@ -82,6 +85,7 @@ class CameraEffects:
         self._glare = self._glare_field(rng)
         self._smoke = _smoke_texture(seed % 16)
         self._transients = Transients(rig, seed, width, height)
+        self._disturbances = Disturbances(rig, seed, frame_rate)
 
     def view(
         self,
@@ -150,6 +154,9 @@ class CameraEffects:
         image = cv2.multiply(image, gain, dst=image, scale=1 / _UNIT_GAIN)
         image = cv2.add(image, veil, dst=image)
         self._transients.draw(image, k)
+        jolt = self._disturbances.jolt(k)
+        if jolt is not None:  # whatever the camera sees
+            image = cv2.blur(image, (jolt.blur_x, jolt.blur_y))
         brighter, darker = _noise_tiles(self.rig.noise, self.width, self.height)
         rng = np.random.default_rng([self._seed, 1, k])
         row, column = rng.integers(0, _NOISE_MARGIN, 2)
@@ -202,6 +209,9 @@ class CameraEffects:
         zoom = scale * (1 + rig.height_wander * height)
         dx = rig.vibration * (0.7 * shake_x + tone_x + along)
         dy = rig.drift * across + rig.vibration * (0.7 * shake_y + tone_y)
+        jolt = self._disturbances.jolt(k)
+        if jolt is not None:
+            dx, dy = dx + jolt.shift_x, dy + jolt.shift_y
         cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
         centre_x, centre_y = (self.width - 1) / 2 - dx, (self.height - 1) / 2 - dy
         return np.array(
@@ -262,6 +272,13 @@ class CameraEffects:
         opacity = self._smoke_opacity(k, max(0.0, thick))[..., None]
         gain = gain * (1 - opacity) * _UNIT_GAIN
         veil = veil + opacity * (150 * np.float32(level))
+        flash = self._disturbances.flash(k)
+        if flash is not None:
+            v, u = self._grid()
+            distance = ((u - flash.u) / flash.width) ** 2 + ((v - flash.v) / flash.height) ** 2
+            drowned = np.clip(flash.strength * np.exp(-distance), 0, 0.97)[..., None]
+            gain = gain * (1 - drowned)
+            veil = veil + drowned * (_FLASH - veil)
         size = (self._cells[1] * _LIGHT_CELL, self._cells[0] * _LIGHT_CELL)
         fields = []
         for field in (gain, veil):

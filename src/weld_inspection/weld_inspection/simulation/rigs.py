@@ -28,7 +28,9 @@ class Rig:
         noise: Standard deviation of the sensor noise, grey levels.
         smoke: Largest opacity of smoke wisps, 0 to 1.
         sparks: Mean number of sparks born in a frame.
-        spatter: Mean number of dark droplets (or groups of them) in flight born in a frame.
+        spatter: Mean number of groups of dark droplets in flight born in a frame.
+        jolts: Mean number of knocks to the camera in a second.
+        flashes: Share of the frames that a flash of the arc blinds in part, 0 to 1.
         defects_per_metre: Planted defects to a metre of seam, unless asked otherwise.
         defect_spacing: Least distance between the centres of two defects, metres.
     """
@@ -54,6 +56,8 @@ class Rig:
     smoke: float
     sparks: float
     spatter: float
+    jolts: float
+    flashes: float
     defects_per_metre: float
     defect_spacing: float
 
@@ -82,7 +86,9 @@ RIGS: dict[str, Rig] = {
         noise=4.0,
         smoke=0.28,
         sparks=1.2,
-        spatter=0.35,
+        spatter=1.0,
+        jolts=2.0,
+        flashes=0.12,
         defects_per_metre=32.0,
         defect_spacing=0.021,
     ),
@@ -108,7 +114,9 @@ RIGS: dict[str, Rig] = {
         noise=2.5,
         smoke=0.34,
         sparks=2.0,
-        spatter=0.4,
+        spatter=1.0,
+        jolts=2.0,
+        flashes=0.12,
         defects_per_metre=9.0,
         defect_spacing=0.075,
     ),

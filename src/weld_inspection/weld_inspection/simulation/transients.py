@@ -1,5 +1,8 @@
 """Sparks and droplets in flight: seen for a frame or two, at places of their own."""
 
+import math
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -9,10 +12,29 @@ from weld_inspection.simulation.rigs import Rig
 LIFE = 2
 
 
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Droplets that fly together.
+
+    Attributes:
+        centres: Places in the view, (N, 2) pixels.
+        radii: In pixels, N.
+        shapes: How far each is stretched, in which direction, and the phase of its lobes.
+        tone: Their colour, (3,) float32 BGR, 0 to 255.
+        lit_from: Direction from which their rims are lit, radians.
+    """
+
+    centres: np.ndarray
+    radii: list[float]
+    shapes: list[list[float]]
+    tone: np.ndarray
+    lit_from: float
+
+
 class Transients:
     """What flies between camera and plate: bright streaks, and dark round droplets.
 
-    In a single frame a droplet, or a swarm of them, looks like a pore or a pore cluster. It is
+    In a single frame droplets look like pores, and a swarm of them like a pore cluster. They are
     gone or elsewhere in the next frame while the seam moves on by its own few pixels: a window of
     frames tells the two apart. Transients are never in a mask.
     """
@@ -44,8 +66,13 @@ class Transients:
             burst = rng.gamma(0.6, 1 / 0.6)
             for _ in range(rng.poisson(self._rig.sparks * burst)):
                 self._spark(image, rng, k - birth)
-            for _ in range(rng.poisson(self._rig.spatter * rng.gamma(0.8, 1 / 0.8))):
-                self._droplets(image, rng, k - birth)
+        for group in self._groups(k):
+            for centre, radius, shape in zip(group.centres, group.radii, group.shapes, strict=True):
+                self._droplet(image, centre, radius, shape, group)
+
+    def droplets(self, k: int) -> bool:
+        """Whether any droplet may be in view in frame k."""
+        return bool(self._groups(k))
 
     def _spark(self, image: np.ndarray, rng: np.random.Generator, age: int) -> None:
         """One glowing particle, drawn out to a streak by the exposure."""
@@ -77,28 +104,48 @@ class Transients:
         cv2.line(glow, ends[0], ends[1], white, thickness, cv2.LINE_AA, shift=3)
         cv2.add(roi, cv2.blur(glow, (3, 3)), dst=roi)
 
-    def _droplets(self, image: np.ndarray, rng: np.random.Generator, age: int) -> None:
-        """One dark droplet or a swarm of them, out of focus by a little."""
-        place = rng.uniform(0.05, 0.95, 2) * (self._width, self._height)
-        if rng.random() < 0.6:  # most cross the seam, where they are mistaken for pores
-            place[1] = self._height * np.clip(rng.normal(0.5, 0.1), 0.1, 0.9)
-        direction = rng.uniform(0, 2 * np.pi)
-        jump = rng.uniform(90, 420) * np.array([np.cos(direction), np.sin(direction)])
-        life = rng.integers(1, LIFE + 1)
-        swarm = rng.random() < 0.45
-        count = int(rng.integers(4, 22)) if swarm else 1
-        spread = rng.uniform(25, 75) if swarm else 0.0
-        centres = place + spread * rng.standard_normal((count, 2)) * (1.3, 0.8)
-        radii = rng.uniform(4, 13, count) if swarm else rng.uniform(9, 48, count)
-        tone = rng.uniform(12, 46)
-        if age >= life:
-            return
-        for centre, radius in zip(centres + age * jump, radii, strict=True):
-            self._droplet(image, centre, radius, tone)
+    def _groups(self, k: int) -> list["_Group"]:
+        """The groups of droplets in frame k: a few large ones, or a swarm of small ones each.
 
-    def _droplet(self, image: np.ndarray, centre: np.ndarray, radius: float, tone: float) -> None:
-        """One dark disc with a soft edge and a faint highlight."""
-        reach = radius + 4
+        Numbers and sizes are those that `cavities.paint_pores` gives pores.
+        """
+        groups = []
+        for birth in range(max(0, k - LIFE + 1), k + 1):
+            rng = np.random.default_rng([self._seed, 13, birth])
+            for _ in range(rng.poisson(self._rig.spatter * rng.gamma(0.8, 1 / 0.8))):
+                place = rng.uniform(0.05, 0.95, 2) * (self._width, self._height)
+                if rng.random() < 0.6:  # most cross the seam, where they are mistaken for pores
+                    place[1] = self._height * np.clip(rng.normal(0.5, 0.1), 0.1, 0.9)
+                direction = rng.uniform(0, 2 * np.pi)
+                jump = rng.uniform(90, 420) * np.array([np.cos(direction), np.sin(direction)])
+                life = rng.integers(1, LIFE + 1)
+                if rng.random() < 0.45:
+                    count, spread = int(rng.integers(12, 40)), rng.uniform(45, 110)
+                    radii = rng.uniform(4, 13, count)
+                else:
+                    count, spread = int(rng.integers(1, 5)), rng.uniform(40, 85)
+                    radii = rng.uniform(14, 36, count)
+                spots = spread * np.clip(rng.standard_normal((count, 2)), -1.8, 1.8) * (1, 0.5)
+                tone = np.array([1, rng.uniform(1, 1.25), rng.uniform(1, 1.6)])
+                tone = 255 * rng.uniform(0.02, 0.1) * tone
+                shapes = rng.uniform((1, 0, 0), (1.35, np.pi, 6), (count, 3)).tolist()
+                lit_from = rng.uniform(0, 2 * np.pi)
+                if k - birth < life:
+                    centres = place + spots + (k - birth) * jump
+                    tone = tone.astype(np.float32)
+                    groups.append(_Group(centres, radii.tolist(), shapes, tone, lit_from))
+        return groups
+
+    def _droplet(
+        self,
+        image: np.ndarray,
+        centre: np.ndarray,
+        radius: float,
+        shape: list[float],
+        group: "_Group",
+    ) -> None:
+        """One dark disc, a little out of round, with the shade and the lit rim that a pore has."""
+        reach = 2 * radius + 6
         low = np.maximum(np.floor(centre - reach).astype(int), 0)
         high = np.minimum(np.ceil(centre + reach).astype(int) + 1, (self._width, self._height))
         if (high <= low).any():
@@ -106,8 +153,15 @@ class Transients:
         roi = image[low[1] : high[1], low[0] : high[0]]
         x = np.arange(low[0], high[0], dtype=np.float32) - np.float32(centre[0])
         y = np.arange(low[1], high[1], dtype=np.float32)[:, None] - np.float32(centre[1])
-        distance = np.sqrt(x * x + y * y)
-        opacity = np.clip((radius + 1.5 - distance) / 3, 0, 1)[..., None]
-        highlight = np.exp(-((x + 0.35 * radius) ** 2 + (y + 0.4 * radius) ** 2) / radius**2 * 9)
-        dark = tone + 38 * highlight[..., None]
-        roi[:] = (roi + (dark - roi) * (0.94 * opacity)).astype(np.uint8)
+        stretch, lean, phase = shape
+        cos, sin = math.cos(lean), math.sin(lean)
+        a, b = (x * cos + y * sin) / stretch, (y * cos - x * sin) * stretch
+        distance = np.sqrt(a * a + b * b)
+        distance *= 1 + 0.07 * np.sin(3 * np.arctan2(b, a) + phase)
+        shade = 1 - 0.3 * np.exp(-(((distance - radius) / (0.35 * radius + 2)) ** 2))
+        rim = np.exp(-(((distance - 1.12 * radius) / (0.2 * radius + 1)) ** 2))
+        towards = (x * math.cos(group.lit_from) + y * math.sin(group.lit_from)) / np.maximum(distance, 1)
+        shade *= 1 + 0.35 * rim * towards
+        opacity = np.clip((radius - distance) / 3, 0, 1)[..., None]
+        lit = roi * shade[..., None]
+        roi[:] = np.clip(lit + (group.tone - lit) * opacity, 0, 255).astype(np.uint8)

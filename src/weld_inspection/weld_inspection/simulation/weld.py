@@ -14,6 +14,9 @@ from weld_inspection.simulation.seam import Seam
 from weld_inspection.simulation.strip import Strip
 from weld_inspection.simulation.surface import METRES_PER_PIXEL, STRIP_HEIGHT
 
+SIMULATION_VERSION = 2
+"""Raised when a seed gives other frames than before. 2: knocks, flashes, droplets like pores."""
+
 WIDTH = 1280
 HEIGHT = 720
 # Half a view's width, and some: the first defect comes into view, the last one leaves it.
@@ -26,7 +29,7 @@ class SimulatedWeld:
     """A weld seam with planted defects, seen by a camera that travels along it.
 
     Deterministic: the same seed, rig and frame number give the same bytes, in any order of calls.
-    The view's +x axis is the direction of the seam; without vibration the pixel in column x of
+    The view's +x axis is the direction of the seam; without vibration and knocks the pixel in column x of
     frame k shows the seam at ``position(k / frame_rate) + (x - 639.5) * rig.metres_per_pixel``.
 
         weld = SimulatedWeld(seed=3, rig="automatic", duration=30.0)

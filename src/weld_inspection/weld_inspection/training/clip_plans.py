@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from weld_inspection.errors import InspectionError
-from weld_inspection.simulation.weld import FASTEST, SimulatedWeld
+from weld_inspection.simulation.weld import FASTEST, SIMULATION_VERSION, SimulatedWeld
 from weld_inspection.training.clips import ClipDefect, ClipWriter
 from weld_inspection.training.photo_camera import PhotoCamera
 from weld_inspection.training.photographs import Photograph
@@ -93,7 +93,12 @@ class SimulatedPlan:
     @property
     def source(self) -> dict[str, Any]:
         """See `ClipMetadata.source`."""
-        source: dict[str, Any] = {"kind": "simulated", "seed": self.seed, "rig": self.rig}
+        source: dict[str, Any] = {
+            "kind": "simulated",
+            "simulation": SIMULATION_VERSION,
+            "seed": self.seed,
+            "rig": self.rig,
+        }
         if self.defects_per_metre is not None:
             source["defects_per_metre"] = self.defects_per_metre
         if self.classes:
@@ -167,7 +172,12 @@ class PhotoPlan:
     @property
     def source(self) -> dict[str, Any]:
         """See `ClipMetadata.source`."""
-        return {"kind": "photo", "licence": self.licence, "segments": list(self._segments())}
+        return {
+            "kind": "photo",
+            "simulation": SIMULATION_VERSION,
+            "licence": self.licence,
+            "segments": list(self._segments()),
+        }
 
     def make(self, folder: Path, store: ClipStore, advance: Callable[[], None]) -> None:
         """See `ClipPlan.make`."""

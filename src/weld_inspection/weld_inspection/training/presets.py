@@ -86,31 +86,26 @@ PRESETS = {
 PUBLISHED_OPENCV = "4.11.0"
 # The photographs in results/README.md, with the licence that it gives; the same in every preset.
 PHOTOS = {
-    "photos_train": ("12b43b331d615fd7b4f1da7bf1beb3b830df01676e342d8b6e9728caacdf3252",),
-    "photos_tune": ("bdb82cfcf6d7b8ff22f73b503cc5f20040802c5908551c4dee8fd9b5051bbbe5",),
-    "photos_validation": ("3118a1123cfd6bba32990da061faf5fb402563b42c12f73958aa9514e5d58d4e",),
+    "photos_train": ("a4af06f810e785b95d1963f62e198f59e2b1155280ea8b33f489569df99cdaee",),
+    "photos_tune": ("d1d1df5434ea9fb263bedb76a7a0cd3a6cd25861f6dc7cc769448e1d8a4da559",),
+    "photos_validation": ("8ea63c5898fb0237b45c2043890d1126f60588dfd157a06b73ffe32af390feb0",),
 }
 PUBLISHED: dict[str, dict[str, tuple[str, ...]]] = {
     "tiny": {
         "train": (
-            "bcbbb2bc4d33582ecf6f416d695ca2e0db6a44b640a53e6040b23d71ab52dbbc",
-            "07805a163a7098ef74b5e5cd39a9e2b646dd233545ab524b9305fe60220d8a31",
+            "e37a336d699e78f6cd4c7a1f38779c03d873e5acf590c10b02e6b84444b20f8a",
+            "b7d75ec01debba7b68b83a52beb32d7dc9eb6adcee23da9a5cb088235d12b40b",
         ),
-        "tune": ("57f36ffa0dbd140232295a45a195c11e59f7c179d55471a40ca52bfff0105d4e",),
-        "validation": ("72343a744cf5dc7d930491695c6f724e3d14b45154b5b19a402e537e0e53d61b",),
+        "tune": ("b2994b55acf48519e651d66eb623b0908f04a30c2251e42f771011429a419315",),
+        "validation": ("f490dd7f74df8ea1138175eb7c1ca165026d7f81bcf1c6e6f49d424367012688",),
     },
     "small": PHOTOS
     | {
-        "train": ("b38207ae7f212fc14fe151b44b67259907940241b2fd0ad158f09e5badade191",),
-        "tune": ("07d5e8d0c35a8570eb71bc465b97e08081d47345e0a1ca87e0ff795c9962febf",),
-        "validation": ("16e515bd42b538465a707f45466a909d69ebca97d17315434198523a570f95e6",),
+        "train": ("16c0f5c1fb25bd13a95835a4342b4ecd2ff6b304446511d865e51a3d333d43ec",),
+        "tune": ("daace4f44765f92e1d55fd1b1ebe1a0d5119a85802e2c3964b0cae7e5a1f93b6",),
+        "validation": ("3998107bd4b1d55d0ad21d8985bd0ec98df14c46b99b99dc810141efdc2e3b3a",),
     },
-    "paper": PHOTOS
-    | {
-        "train": ("88a65b849605078994f2ab036dd64a45bed34d7496d5ca8ab7d1be8baa31a5c9",),
-        "tune": ("05aeb0d64580f8320fade9d366a86b3726096b3b152d65300f6ec8c30e50200c",),
-        "validation": ("2c1a4117e327835f81266e4399a9f99da3b726381ceaff560df4382659fd9ce1",),
-    },
+    "paper": PHOTOS,
 }
 
 
