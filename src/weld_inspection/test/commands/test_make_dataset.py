@@ -11,6 +11,7 @@ import pytest
 
 from weld_inspection.commands.make_dataset import command
 from weld_inspection.errors import InspectionError
+from weld_inspection.simulation.weld import SIMULATION_VERSION
 from weld_inspection.training import presets
 from weld_inspection.training.clip_plans import ClipStore, SimulatedPlan
 from weld_inspection.training.clips import ClipError, open_clips
@@ -56,7 +57,8 @@ def test_simulated_clips(tmp_path, capsys):
     assert [clip.name for clip in clips] == ["automatic_000007", "automatic_000008"]
     for seed, clip in zip((7, 8), clips, strict=True):
         data = clip.metadata
-        assert data.source == {"kind": "simulated", "seed": seed, "rig": "automatic"}
+        source = {"kind": "simulated", "simulation": SIMULATION_VERSION}
+        assert data.source == source | {"seed": seed, "rig": "automatic"}
         assert (data.width, data.height, data.frame_count) == (160, 90, 6)
         assert np.all(np.diff(data.positions) > 0)
         assert len(list(clip.frames())) == len(list(clip.masks())) == 6

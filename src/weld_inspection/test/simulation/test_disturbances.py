@@ -49,9 +49,10 @@ def test_a_flash_hides_the_picture_for_a_frame_and_leaves_the_mask():
             assert np.array_equal(image, plain)
             continue
         seen += 1
-        row, column = (int((place + 1) / 2 * size) for place, size in zip(
-            (flash.v, flash.u), image.shape[:2], strict=True
-        ))
+        row, column = (
+            int((place + 1) / 2 * size)
+            for place, size in zip((flash.v, flash.u), image.shape[:2], strict=True)
+        )
         middle = np.s_[row - 30 : row + 30, column - 30 : column + 30]
         assert image[middle].mean() > plain[middle].mean() + 60
         assert image[middle].std() < 0.5 * plain[middle].std()

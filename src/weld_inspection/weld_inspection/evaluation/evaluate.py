@@ -135,9 +135,7 @@ class Tally:
                 for of_frame, found in zip(patches[first : first + length], seen, strict=True):
                     self._kinds.add_mask(of_frame, found)
             if hidden_by:
-                for name, *masks in zip(
-                    hidden_by[first : first + length], real, seen, strict=True
-                ):
+                for name, *masks in zip(hidden_by[first : first + length], real, seen, strict=True):
                     self._obstructions.add(name, *masks)
             first += length
         self._windows += len(results)

@@ -1,4 +1,4 @@
-"""What disturbs single frames of a camera beside an arc: knocks that blur it, flashes that blind it."""
+"""What spoils single frames of a camera beside an arc: knocks that blur, flashes that blind."""
 
 from dataclasses import dataclass
 

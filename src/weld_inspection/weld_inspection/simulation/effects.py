@@ -31,8 +31,9 @@ class CameraEffects:
                                        angle=0.1, speed=6 * 1.6 * 20)
 
     The geometry (vibration, knocks, drift, height) moves image and mask alike; light, flashes,
-    blur, noise, smoke, sparks and droplets in flight change the image alone. Places of the view outside the base
-    picture mirror it. All is a function of the seed and ``k``: the order of calls does not matter.
+    blur, noise, smoke, sparks and droplets in flight change the image alone. Places of the view
+    outside the base picture mirror it. All is a function of the seed and ``k``: the order of calls
+    does not matter.
 
     Attributes:
         rig: The rig whose effects these are.

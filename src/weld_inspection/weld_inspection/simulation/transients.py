@@ -160,7 +160,9 @@ class Transients:
         distance *= 1 + 0.07 * np.sin(3 * np.arctan2(b, a) + phase)
         shade = 1 - 0.3 * np.exp(-(((distance - radius) / (0.35 * radius + 2)) ** 2))
         rim = np.exp(-(((distance - 1.12 * radius) / (0.2 * radius + 1)) ** 2))
-        towards = (x * math.cos(group.lit_from) + y * math.sin(group.lit_from)) / np.maximum(distance, 1)
+        towards = (x * math.cos(group.lit_from) + y * math.sin(group.lit_from)) / np.maximum(
+            distance, 1
+        )
         shade *= 1 + 0.35 * rim * towards
         opacity = np.clip((radius - distance) / 3, 0, 1)[..., None]
         lit = roi * shade[..., None]

@@ -29,8 +29,9 @@ class SimulatedWeld:
     """A weld seam with planted defects, seen by a camera that travels along it.
 
     Deterministic: the same seed, rig and frame number give the same bytes, in any order of calls.
-    The view's +x axis is the direction of the seam; without vibration and knocks the pixel in column x of
-    frame k shows the seam at ``position(k / frame_rate) + (x - 639.5) * rig.metres_per_pixel``.
+    The view's +x axis is the direction of the seam; without vibration and knocks the pixel in
+    column x of frame k shows the seam at
+    ``position(k / frame_rate) + (x - 639.5) * rig.metres_per_pixel``.
 
         weld = SimulatedWeld(seed=3, rig="automatic", duration=30.0)
         image, mask = weld.frame(0)
