@@ -25,7 +25,7 @@ from weld_inspection.evaluation.events import Event, score_events, visible
 from weld_inspection.report.evidence import make_contact_sheet, make_overlay_video
 from weld_inspection.simulation.weld import SimulatedWeld
 
-DEMO_SEED = 20_250  # of a weld that no shipped model was trained on: training seeds end at 9999
+DEMO_SEED = 20_250  # of a weld that no shipped model was trained on
 MADE = ("contact_sheet.png", "events.mp4", "summary.json", "launch.log", "parameters.yaml")
 
 

@@ -7,8 +7,11 @@ import pytest
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.evaluation.evaluate import evaluate, inspect_clip
+from weld_inspection.evaluation.obstructions import OBSTRUCTIONS, obstructions_of
 from weld_inspection.inspection.decision import DecisionSettings
 from weld_inspection.inspection.inspector import WindowsAtOnce
+from weld_inspection.simulation.weld import SIMULATION_VERSION
+from weld_inspection.training.clip_metadata import ClipMetadata
 from weld_inspection.training.clips import Clip, ClipDefect, ClipWriter
 
 WIDTH, HEIGHT, T = 160, 90, 4
@@ -123,6 +126,27 @@ def test_what_comes_after_the_last_whole_window_is_not_judged(tmp_path):
     (score,) = evaluate(BrightnessEngine(), [tmp_path])
     assert (score.windows, score.planted, score.found) == (1, 1, 1)
     assert score.minutes == pytest.approx(T / 20 / 60)
+
+
+def test_a_frame_counts_to_what_is_in_the_way_in_it(tmp_path):
+    """The network sees nothing behind a flash: those frames, and no others, have an F1 of 0."""
+    source = AUTOMATIC | {"simulation": SIMULATION_VERSION}
+    count = 20 * T
+    names = obstructions_of(ClipMetadata(20.0, WIDTH, HEIGHT, count, "", "", source))
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[10:80, COLUMNS] = 255
+    with ClipWriter(
+        tmp_path / "clip", width=WIDTH, height=HEIGHT, frame_rate=20, source=source
+    ) as writer:
+        for name in names:
+            writer.add(np.repeat(mask[..., None], 3, 2) * (name != "a flash"), mask)
+    (score,) = evaluate(BrightnessEngine(), [tmp_path])
+    assert score.obstructions == {
+        name: {"frames": names.count(name), "f1": float(name != "a flash")}
+        for name in OBSTRUCTIONS
+        if name in names
+    }
+    assert 0 < names.count("a flash") < count / 2
 
 
 @pytest.mark.parametrize("frame_rate", [0.1, 20, 200])

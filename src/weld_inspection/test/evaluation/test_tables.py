@@ -92,7 +92,7 @@ def test_each_column_shows_its_own_number():
         "mm off along the seam": "6.2",
     }
     assert shown["table_kinds"] == {"network": "net", "spatter": "0.50"}
-    assert shown["table_obstructions"] == {"network": "net", "a flash (40 frames)": "0.500"}
+    assert shown["table_obstructions"] == {"network": "net", "a flash (40 frames)": "0.620"}
 
 
 def test_another_reading_has_a_table_of_its_own_and_another_network_stands_beside_the_others():

@@ -173,3 +173,12 @@ def test_teachers_that_cannot_teach(model, tmp_path):
         module(small("unet"), path)
     with pytest.raises(InspectionError, match="no model file"):
         module(small("bi_crrn_ed"), tmp_path / "none.safetensors")
+
+
+def test_a_skip_connection_that_is_left_behind_is_told(tmp_path, caplog):
+    path = tmp_path / "e.safetensors"
+    saved(path, skip=True)
+    take_over(small("bi_crrn_e", skip=True), path)
+    assert not caplog.records
+    take_over(small("bi_crrn_e"), path)
+    assert "has a skip connection, and this network has none" in caplog.text

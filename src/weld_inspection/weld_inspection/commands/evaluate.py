@@ -182,6 +182,9 @@ def _print(title: str, result: "Evaluation") -> None:
             f"  {name:28s} {recall} of its {kind['pixels']} pixels, "
             f"{kind['found']} of {kind['planted']} found"
         )
+    for name, frames in result.obstructions.items():
+        f1 = "-" if frames["f1"] is None else f"{frames['f1']:.3f}"
+        print(f"  {name:28s} F1 {f1} of the pixels of its {frames['frames']} frames")
 
 
 def _tune(options: argparse.Namespace) -> None:

@@ -58,7 +58,7 @@ class Evaluation:
         kinds: For each kind of defect its `pixels` and their `recall`, and how many were `planted`
             and `found`; none where clips know no defects.
         clips_left_out: Clips shorter than a window, which count nowhere.
-        obstructions: By what hides the seam in a frame, the number of such `frames` and the `f1`
+        obstructions: By what is in the way in a frame, the number of such `frames` and the `f1`
             of their pixels; none where clips are not of the simulated weld as it is now.
     """
 

@@ -1,21 +1,22 @@
-"""How well frames are marked by what hides the seam in them: droplets, knocks, flashes, nothing."""
+"""How well frames are marked by what is in the way in them: droplets, a knock, a flash."""
 
 from collections import Counter
 
 import numpy as np
 
+from weld_inspection.errors import InspectionError
 from weld_inspection.simulation.disturbances import Disturbances
 from weld_inspection.simulation.rigs import RIGS
 from weld_inspection.simulation.transients import Transients
 from weld_inspection.simulation.weld import HEIGHT, SIMULATION_VERSION, WIDTH
 from weld_inspection.training.clip_metadata import ClipMetadata
 
-OBSTRUCTIONS = ("nothing", "droplets", "a knock", "a flash")
-"""What hides most comes last, and gives its name to a frame that several things hide."""
+OBSTRUCTIONS = ("none of these", "droplets in flight", "a knock", "a flash")
+"""What hides most comes last, and names a frame with several. Droplets may fly beside the seam."""
 
 
 def obstructions_of(metadata: ClipMetadata) -> list[str]:
-    """Tells what hides the seam in each frame of a clip.
+    """Tells what is in the way in each frame of a clip.
 
     Args:
         metadata: Of the clip.
@@ -23,11 +24,19 @@ def obstructions_of(metadata: ClipMetadata) -> list[str]:
     Returns:
         One of OBSTRUCTIONS a frame; nothing at all where the clip is not of the simulated weld, or
         of another version of it.
+
+    Raises:
+        InspectionError: The clip is of a rig that the simulated weld does not have.
     """
     source = metadata.source
     if source.get("kind") != "simulated" or source.get("simulation") != SIMULATION_VERSION:
         return []
-    rig, seed = RIGS[source["rig"]], source["seed"]
+    rig, seed = RIGS.get(source.get("rig")), source.get("seed")
+    if rig is None or not isinstance(seed, int):
+        raise InspectionError(
+            f"a clip of the simulated weld with rig {source.get('rig')!r} and seed {seed!r}: its "
+            "clip.json is damaged, make the clip again"
+        )
     disturbances = Disturbances(rig, seed, metadata.frame_rate)
     transients = Transients(rig, seed, WIDTH, HEIGHT)
     names = []
@@ -43,7 +52,7 @@ def obstructions_of(metadata: ClipMetadata) -> list[str]:
 
 
 class Obstructions:
-    """Adds up hits and errors by what hides a frame's seam."""
+    """Adds up hits and errors by what is in the way in a frame."""
 
     def __init__(self) -> None:
         """Starts with nothing."""
@@ -53,7 +62,7 @@ class Obstructions:
         """Adds a frame.
 
         Args:
-            name: What hides its seam.
+            name: What is in the way in it.
             truth: (H, W) bool.
             found: (H, W) bool.
         """
@@ -62,7 +71,7 @@ class Obstructions:
         self._errors[name] += int(np.count_nonzero(truth ^ found))
 
     def result(self) -> dict[str, dict[str, float | None]]:
-        """Returns `frames` and their pixels' `f1` by what hides the seam, as OBSTRUCTIONS go.
+        """Returns `frames` and their pixels' `f1` by what is in the way, as OBSTRUCTIONS go.
 
         The F1 of frames in which nothing is and nothing is found is None.
         """

@@ -26,7 +26,7 @@ from weld_inspection.training.data_set import clip_digests, set_digest
 from weld_inspection.whole_files import write_whole
 
 # One more whenever inspection, or what is measured, makes other scores of the same model and clips.
-SCORING = 5
+SCORING = 6
 Progress = Callable[[list[Clip]], Iterable[Clip]]
 
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from weld_inspection.simulation.rigs import Rig
 
-# A knock is felt in this many frames, from one to the next by this factor less.
+# A knock is felt in this many frames, whatever their rate, from one to the next by this factor
+# less.
 _FRAMES_SHAKEN = 2
 _DECAY = 0.45
 

@@ -107,7 +107,7 @@ class Transients:
     def _groups(self, k: int) -> list["_Group"]:
         """The groups of droplets in frame k: a few large ones, or a swarm of small ones each.
 
-        Numbers and sizes are those that `cavities.paint_pores` gives pores.
+        Numbers and sizes are about those that `cavities.paint_pores` gives pores.
         """
         groups = []
         for birth in range(max(0, k - LIFE + 1), k + 1):

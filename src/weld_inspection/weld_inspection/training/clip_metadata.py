@@ -50,8 +50,9 @@ class ClipMetadata:
         frames_file: Name of the frames' video inside the clip's folder.
         masks_file: Name of the masks' video inside the clip's folder.
         source: Where the frames come from: `kind` (one of `SOURCE_KINDS`) and, for a simulated
-            weld, `seed` and `rig`; for photographs `licence` and `segments`, a list of
-            `{photo, sha256, seed, first_frame, frame_count, ...}`, the digest of image and mask.
+            weld, `seed`, `rig` and `simulation`, its version; for photographs `simulation`,
+            `licence` and `segments`, a list of `{photo, sha256, seed, first_frame, frame_count,
+            ...}`, the digest of image and mask.
         defects: The planted defects; empty where only the masks are known.
         positions: Place of each frame's centre along the seam, m; None where it is not known.
         defect_pixel_ratio: Share of defect pixels over all stored masks.

@@ -49,9 +49,9 @@ class PhotoCamera:
     """Frames and masks of one passage over one photograph; the same for the same seed.
 
     The camera goes from one end of the photograph to the other in `frame_count` frames, follows
-    the seam's height and direction, and adds the simulation's vibration, light, glare, blur,
-    noise, smoke and sparks. The view's height over the seam is chosen once, so that most of the
-    defect passes through it.
+    the seam's height and direction, and adds the simulation's vibration, knocks, light, flashes,
+    glare, blur, noise, smoke, sparks and droplets. The view's height over the seam is chosen
+    once, so that most of the defect passes through it.
 
     Attributes:
         frame_count: Number of frames.

@@ -1,5 +1,6 @@
 """How a training starts from the weights of a model, of the same or a related network."""
 
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from weld_inspection.networks.bi_crrn_e import BiCrrnE
 from weld_inspection.networks.bi_crrn_ed import BiCrrnEd
 from weld_inspection.networks.cstm import CSTM
 from weld_inspection.networks.weights import load_model
+
+_logger = logging.getLogger(__name__)
 
 # A new ST-Decoder hands on what it reads: its input and output gates are open, the middle of its
 # candidate's kernel undoes what they still hold back, its forget gate is shut, and its other
@@ -67,6 +70,11 @@ def take_over(network: nn.Module, path: Path) -> set[str]:
         taken |= _take_over_encoders(network, source)
     if not any(own[name].ndim > 1 for name in taken):  # biases alone are no start
         raise InspectionError(f"no weights of {path} fit this network: start from a related one")
+    if source.config.skip and not network.config.skip:
+        _logger.warning(
+            f"{path} has a skip connection, and this network has none: its S-Decoder begins worse "
+            "than it was. To keep it, give network_options: {skip: true} in --config"
+        )
     return taken
 
 
