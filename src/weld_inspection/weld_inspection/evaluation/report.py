@@ -172,12 +172,13 @@ def _score(
             jobs.append((shown, model, file, kept_scores(model, shown, file, engine)))
     count = sum(score is None for *_, score in jobs)
     began, number, left = perf_counter(), 0, ""
+    tuned: dict[tuple[str, str], float] = {}
     for shown, model, file, score in jobs:
         if score is None:
             number += 1
             title = f"{model[0].title}, seed {model[1]}, {shown.title}"
             tell(f"scores {number} of {count}: {title}{left}")
-            score = score_model(model, shown, file, engine, progress(title))
+            score = score_model(model, shown, file, engine, tuned, progress(title))
             seconds = (perf_counter() - began) / number * (count - number)
             left = f"; all that is left about {told_duration(seconds)}"
         yield shown, score

@@ -51,6 +51,7 @@ def score_model(
     shown: ReportedSet,
     file: Path,
     engine_options: Mapping[str, Any],
+    tuned: dict[tuple[str, str], float],
     progress: Progress = iter,
 ) -> dict:
     """Scores a model on a set.
@@ -60,6 +61,8 @@ def score_model(
         shown: The set.
         file: Where the scores are kept for `kept_scores`; its folder is made if need be.
         engine_options: Device, precision, backend and views, as InferenceEngine's.
+        tuned: The thresholds tuned with these options before, by model id and digest of the clips
+            held aside; one that is tuned here is added.
         progress: Wraps lists of clips.
 
     Returns:
@@ -78,14 +81,10 @@ def score_model(
     engine = InferenceEngine(path, **engine_options)
     reported = [DECISION_THRESHOLD]
     if shown.held_aside is not None:
-        aside = Curves()
-        evaluate(engine, [shown.held_aside], reported, curves=aside, progress=progress)
-        threshold, f1 = aside.pixels().best_f1()
-        if not f1:
-            raise InspectionError(
-                f"no threshold finds a defect pixel of {shown.held_aside}: give clips with defects"
-            )
-        reported.append(threshold)
+        known = (model.model_id, set_digest(shown.held_aside))
+        if known not in tuned:
+            tuned[known] = _tune(engine, shown.held_aside, progress)
+        reported.append(tuned[known])
     curves = Curves()
     thresholds = list(dict.fromkeys((*reported, model.threshold)))  # each once
     scored = evaluate(engine, [shown.clips], thresholds, curves=curves, progress=progress)
@@ -112,6 +111,18 @@ def score_model(
     }
     _write(file, scores)
     return scores
+
+
+def _tune(engine: InferenceEngine, held_aside: Path, progress: Progress) -> float:
+    """Finds the threshold with the best F1 over the pixels of clips held aside."""
+    curves = Curves()
+    evaluate(engine, [held_aside], [DECISION_THRESHOLD], curves=curves, progress=progress)
+    threshold, f1 = curves.pixels().best_f1()
+    if not f1:
+        raise InspectionError(
+            f"no threshold finds a defect pixel of {held_aside}: give clips with defects"
+        )
+    return threshold
 
 
 def kept_scores(
