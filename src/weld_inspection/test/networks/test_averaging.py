@@ -71,6 +71,18 @@ def test_folder_that_cannot_be_written(tmp_path):
         average_models(paths, paths[0] / "mean.safetensors")
 
 
+def test_one_model_can_be_stored_in_bf16(tmp_path):
+    make(tmp_path / "one.safetensors", 3)
+    average_models([tmp_path / "one.safetensors"], tmp_path / "half.safetensors", bf16=True)
+    one, half = (load_model(tmp_path / f"{name}.safetensors") for name in ("one", "half"))
+    assert half.training == one.training == {"seed": 3}
+    for name, value in half.network.state_dict().items():
+        whole = one.network.state_dict()[name]
+        assert torch.equal(
+            value, whole.bfloat16().to(whole.dtype) if whole.is_floating_point() else whole
+        )
+
+
 def test_one_model_has_no_mean(tmp_path):
     make(tmp_path / "one.safetensors", 0)
     with pytest.raises(ModelError, match="two models"):

@@ -9,6 +9,8 @@ EXAMPLES = """examples:
   train --config a.yaml --start-from first.safetensors --seed 1 --out runs/a
   train --config a.yaml --start-from first.safetensors --seed 2 --out runs/b
   average --model runs/a/model.safetensors runs/b/model.safetensors --out mean.safetensors
+  # the weights of one in bf16
+  average --model runs/a/model.safetensors --bf16 --out a.safetensors
 """
 
 

@@ -16,9 +16,10 @@ def average_models(paths: Sequence[Path], out: Path, *, bf16: bool = False) -> N
     Networks that began apart have nothing in common that could be averaged.
 
     Args:
-        paths: Two model files or more, of the same network with the same options.
+        paths: Two model files or more, of the same network with the same options; with `bf16` one
+            will do, which is then that model in bf16.
         out: The file to write. Its threshold is the paper's, for those of the others are not its
-            own; its training lists theirs.
+            own; its training lists theirs, or is that of the only one.
         bf16: Store the weights in bf16. The network computes with bf16 weights wherever it is
             trained or run in bf16; from such a file it does in fp32, too, so that both then differ
             by what is rounded on the way alone. The file is half as large.
@@ -26,8 +27,8 @@ def average_models(paths: Sequence[Path], out: Path, *, bf16: bool = False) -> N
     Raises:
         ModelError: A file cannot be loaded, or their networks differ.
     """
-    if len(paths) < 2:
-        raise ModelError("a mean needs two models or more")
+    if len(paths) < 2 and not bf16:
+        raise ModelError("a mean needs two models or more; one alone can be stored in bf16")
     models = [load_model(path) for path in paths]
     mean = models[0].network
     for path, model in zip(paths, models, strict=True):
@@ -43,5 +44,7 @@ def average_models(paths: Sequence[Path], out: Path, *, bf16: bool = False) -> N
             for name in states[0]
         }
     )
-    training = [{"model": model.model_id, **model.training} for model in models]
-    save_model(out, mean, {"mean_of": training}, dtype=torch.bfloat16 if bf16 else None)
+    training = models[0].training
+    if len(models) > 1:
+        training = {"mean_of": [{"model": model.model_id, **model.training} for model in models]}
+    save_model(out, mean, training, dtype=torch.bfloat16 if bf16 else None)
