@@ -10,6 +10,5 @@ if [ $# -gt 0 ]; then
   exec python -m pytest "$@"
 fi
 # The launch tests in a process of their own, in which rclpy does not meet the inference libraries.
-# Unit tests side by side, a thread each; nodes meet in real time, one test after another.
-OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile --durations=10 src/weld_inspection/test
+python -m pytest --durations=10 src/weld_inspection/test
 exec python -m pytest --durations=10 test
