@@ -81,7 +81,7 @@ def score_model(
     engine = InferenceEngine(path, **engine_options)
     reported = [DECISION_THRESHOLD]
     if shown.held_aside is not None:
-        known = (model.model_id, set_digest(shown.held_aside))
+        known = (model.model_id, belongs_to["held_aside"])
         if known not in tuned:
             tuned[known] = _tune(engine, shown.held_aside, progress)
         reported.append(tuned[known])
