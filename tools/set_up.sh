@@ -176,7 +176,7 @@ export_models() {
   stamp="$(hash_of "${models[@]}" "${environment}/.ready" <(grep -m 1 ^flags /proc/cpuinfo) \
     "${workspace}/src/weld_inspection/weld_inspection/"inspection/openvino_{export,graphs}.py)"
   [ "$(cat "${workspace}/install/.exported" 2>/dev/null)" != "${stamp}" ] || return 0
-  say "the shipped models for OpenVINO, in bf16 and int8 (a minute or two)"
+  say "the shipped models for OpenVINO, in bf16 and int8 (some minutes)"
   (
     source "${workspace}/setup.bash"
     ros2 run weld_inspection export --precision float int8 --model "${models[@]}" > "${log}" 2>&1
