@@ -95,7 +95,14 @@ def test_a_number_of_views_that_is_none(model):
 
 
 @pytest.mark.parametrize(
-    "options", [{"decoder_input": "zeros"}, {"peephole": "none"}, {"skip": True}]
+    "options",
+    [
+        {"decoder_input": "zeros"},
+        {"peephole": "none"},
+        {"skip": True},
+        {"unet_channels": 4},
+        {"skip": True, "unet_channels": 4},
+    ],
 )
 def test_other_readings_too(tmp_path, options):
     path = save(tmp_path / "other.safetensors", "bi_crrn_ed_attn", **options)

@@ -216,10 +216,30 @@ def test_a_skip_connection_begins_as_none_and_then_knows_of_its_own_frame(name, 
     assert changed.flatten(2).any(2).tolist() == [[False, True, False]] * 2
 
 
+@pytest.mark.parametrize("name", ["bi_crrn_ed_attn", "bi_crrn_e", "crrn", "cnn_3d"])
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize("size", [(18, 24), (19, 25)])
+def test_a_unet_begins_as_none_and_then_knows_of_its_own_frame(name, skip, size):
+    plain = small(name, skip=skip).eval()
+    network = small(name, skip=skip, unet_channels=3).eval()
+    missing, _ = network.load_state_dict(plain.state_dict(), strict=False)
+    assert {key.split(".")[0] for key in missing} == {"spatial_decoder", "unet"}
+    frames = torch.randn(2, 3, 3, *size)
+    with torch.no_grad():
+        assert torch.equal(network(frames), plain(frames))
+        network.spatial_decoder.fourth.weight.normal_()
+        features = network.features(frames)
+        assert not torch.allclose(network(frames), plain(frames))
+        features[-1][1][:] = 0  # what the U-Net gives at t = 2
+        changed = network.decode(features, size) != network(frames)
+    assert changed.flatten(2).any(2).tolist() == [[False, True, False]] * 2
+
+
 @pytest.mark.parametrize("name", ["unet", "mask_rcnn"])
-def test_a_network_without_s_encoder_skips_nothing(name):
-    with pytest.raises(InspectionError, match=f"{name} has no S-Encoder"):
-        small(name, skip=True)
+@pytest.mark.parametrize("option", [{"skip": True}, {"unet_channels": 8}])
+def test_a_network_without_s_encoder_leads_nothing_past_it(name, option):
+    with pytest.raises(InspectionError, match=f"{name} has no S-Encoder.*{[*option][0]} out"):
+        small(name, **option)
 
 
 def parameters_by_hand(name, c=64, k=5):
@@ -257,6 +277,8 @@ def test_parameter_count(name):
         {"architecture": "bi_crrn_e", "window": 0},
         {"architecture": "bi_crrn_e", "peephole": "some"},
         {"architecture": "bi_crrn_e", "skip": "yes"},
+        {"architecture": "bi_crrn_e", "unet_channels": -1},
+        {"architecture": "bi_crrn_e", "unet_channels": 1.5},
         {"architecture": "bi_crrn_e", "color": "red"},
         {},
     ],

@@ -13,7 +13,7 @@ from weld_inspection.networks.subpixel import SubpixelAttention, SubpixelDecoder
 @pytest.mark.parametrize("size", [(20, 28), (19, 28), (18, 27), (17, 25)])
 def test_decoders_agree_to_rounding(kernel_size, size):
     torch.manual_seed(2)
-    decoder = SpatialDecoder(4, kernel_size)
+    decoder = SpatialDecoder(4, kernel_size, unet_channels=3)
     for value in decoder.state_dict().values():
         if value.is_floating_point():
             value.uniform_(0.1, 1.0)  # the norm's running figures too
@@ -34,6 +34,16 @@ def test_decoders_agree_to_rounding(kernel_size, size):
         found = SubpixelDecoder(decoder)(features, size, SubpixelSkip(skip)(details))
     assert (expected - without).abs().mean() > 1
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+    fine = 10 * torch.randn(3, *size, 3)
+    with torch.no_grad():
+        without, expected = (
+            expected,
+            decoder(features, size, skip(details), fine)[:, DEFECT_LOGIT:],
+        )
+        found = SubpixelDecoder(decoder)(features, size, SubpixelSkip(skip)(details), fine)
+    assert (expected - without).abs().mean() > 0.5
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3, 5, 7])

@@ -313,7 +313,7 @@ def test_a_model_tells_what_the_ones_before_it_have_seen(clips, tmp_path):
     shutil.copytree(clips / "clip0", others / "clip0")
     fit(config(clips, tmp_path / "first", validation=()))
     file = tmp_path / "first/model.safetensors"
-    options = {"data": (str(others),), "validation": (), "start_from": str(file)}
+    options = {"data": (str(others),), "validation": (), "start_from": (str(file),)}
     fit(config(clips, tmp_path / "second", **options))
     fit(config(clips, tmp_path / "second", epochs=2, **options), resume=True)
     model = load_model(tmp_path / "second/model.safetensors")
@@ -457,7 +457,7 @@ def test_a_training_on_crops_learns_too(clips, tmp_path):
 def test_a_training_goes_on_from_a_model_with_its_statistics(clips, tmp_path):
     first = load_model(fit(config(clips, tmp_path / "first", epochs=3))).network
     file = tmp_path / "first/model.safetensors"
-    options = {"start_from": str(file), "teacher": str(file), "network": "bi_crrn_ed_attn"}
+    options = {"start_from": (str(file),), "teacher": str(file), "network": "bi_crrn_ed_attn"}
     whole = load_model(fit(config(clips, tmp_path / "whole", epochs=2, **options))).network
     fit(config(clips, tmp_path / "run", **options))
     file.unlink()
@@ -479,7 +479,7 @@ def test_nothing_learns_but_some_parts(clips, tmp_path):
     options = {"network": "bi_crrn_ed_attn", "network_options": SMALL | {"skip": True}}
     file = fit(config(clips, tmp_path / "first", **options))
     before = load_model(file).network.state_dict()
-    options |= {"start_from": str(file), "only": ("spatial_decoder.second", "skip")}
+    options |= {"start_from": (str(file),), "only": ("spatial_decoder.second", "skip")}
     run = tmp_path / "run"
     after = load_model(fit(config(clips, run, **options))).network.state_dict()
     moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
@@ -532,7 +532,7 @@ def test_a_resume_that_is_refused_leaves_the_run_as_it_is(clips, tmp_path):
         fit(config(clips, run, epochs=1), resume=True)
     file = str(run / "model.safetensors")
     with pytest.raises(InspectionError, match="begun anew: go on without --start-from"):
-        fit(config(clips, run, epochs=3, start_from=file), resume=True)
+        fit(config(clips, run, epochs=3, start_from=(file,)), resume=True)
     assert {file.name: file.read_bytes() for file in run.iterdir()} == kept
 
 

@@ -182,3 +182,35 @@ def test_a_skip_connection_that_is_left_behind_is_told(tmp_path, caplog):
     assert not caplog.records
     take_over(small("bi_crrn_e"), path)
     assert "has a skip connection, and this network has none" in caplog.text
+
+
+def test_a_unet_that_is_left_behind_is_told(tmp_path, caplog):
+    path = tmp_path / "e.safetensors"
+    saved(path, unet_channels=4)
+    take_over(small("bi_crrn_e", unet_channels=4), path)
+    assert not caplog.records
+    take_over(small("bi_crrn_e"), path)
+    assert "network_options: {unet_channels: 4} in --config" in caplog.text
+
+
+def test_a_second_model_gives_what_the_first_one_lacks(model, tmp_path):
+    path, source = model
+    frames = saved(tmp_path / "unet.safetensors", "unet")
+    target = small("bi_crrn_e", unet_channels=4)
+    taken = take_over(target, path)
+    more = take_over(target, tmp_path / "unet.safetensors", taken)
+    assert taken == set(source.state_dict()) and taken.isdisjoint(more)
+    for name, value in target.state_dict().items():
+        if name in taken:
+            assert torch.equal(value, source.state_dict()[name])
+        elif name in more:
+            assert torch.equal(value, frames.state_dict()[name])
+    new = ["spatial_decoder.fourth.weight", "spatial_decoder.third.weight"]
+    new += ["unet.final_conv.bias", "unet.final_conv.weight"]
+    assert sorted(set(target.state_dict()) - taken - more) == new
+    again = target.forward_layers[0].from_input.weight.clone()
+    other = tmp_path / "other.safetensors"
+    saved(other, skip=True)
+    with pytest.raises(InspectionError, match="no weights of .*other"):
+        take_over(target, other, taken | more)
+    assert torch.equal(target.forward_layers[0].from_input.weight, again)

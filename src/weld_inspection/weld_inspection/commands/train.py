@@ -52,7 +52,11 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), help="(auto)")
     parser.add_argument("--workers", type=int, help="processes that read clips (0)")
     parser.add_argument(
-        "--start-from", metavar="MODEL", help="take over weights that fit and keep its statistics"
+        "--start-from",
+        nargs="+",
+        metavar="MODEL",
+        help="take over weights that fit, of each what those before it lack, and keep the "
+        "statistics",
     )
     parser.add_argument(
         "--only",

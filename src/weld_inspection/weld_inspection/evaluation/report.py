@@ -302,5 +302,8 @@ def _numbers_of(config: dict[str, Any]) -> str:
     facts = [f"data {', '.join(config['data'])}"] if config.get("data") else []
     shown = {name: config[name] for name in SHOWN_NUMBERS if config.get(name)}
     shown |= config.get("network_options", {})
-    facts += [f"{name} {value}" for name, value in shown.items()]
+    facts += [
+        f"{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in shown.items()
+    ]
     return ", ".join(facts) or "unknown"

@@ -31,7 +31,7 @@ BEST = "bi_crrn_ed_attn"  # the network that Table 3 and the readings are shown 
 # The readings of the paper's equations that were not taken, see NetworkConfig.
 READINGS = ({"decoder_input": "zeros"}, {"peephole": "none"})
 # What makes a network another one, which stands beside the paper's.
-EXTENSIONS = ("skip",)
+EXTENSIONS = ("skip", "unet_channels")
 READING_NAMES = {name for options in READINGS for name in options}
 
 

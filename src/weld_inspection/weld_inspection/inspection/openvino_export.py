@@ -46,7 +46,7 @@ Graphs = dict[str, openvino.Model]
 TRIED_WINDOWS = 2
 LARGEST_DIFFERENCE = 1e-3  # of a probability, in fp32
 # One more whenever the files' layout changes, or what they compute of the same weights.
-FORMAT = "13"
+FORMAT = "14"
 KINDS = ("float", "int8")
 MADE_OF = ("weld_inspection", "weights")  # where a file says which weights it was made of
 AGREEMENT = ("weld_inspection", "agreement")  # and how its int8 masks agree with fp32's

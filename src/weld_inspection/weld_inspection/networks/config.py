@@ -28,6 +28,8 @@ class NetworkConfig:
         skip: Whether the S-Encoder's first layer is also read by the S-Decoder's last one, past
             what lies between them, as U-Net does it (Ronneberger et al., 2015). Not the paper's:
             the paper's masks know edges only as far as a quarter of the frame's size tells them.
+        unet_channels: Channels of a U-Net that looks at each frame by itself and is read by the
+            S-Decoder at the frame's own size, see `unet.basic_unet`; 0 for none. Not the paper's.
         window: T, frames in a window.
         width: Width of a frame in pixels.
         height: Height of a frame in pixels.
@@ -41,6 +43,7 @@ class NetworkConfig:
     peephole: str = "channel"
     decoder_input: str = "encoder"
     skip: bool = False
+    unet_channels: int = 0
     window: int = 10
     width: int = 160
     height: int = 90
@@ -57,6 +60,10 @@ class NetworkConfig:
                 raise InspectionError(
                     f"network option {name} is {value!r}: give a whole number >= 1"
                 )
+        if not isinstance(self.unet_channels, int) or self.unet_channels < 0:
+            raise InspectionError(
+                f"network option unet_channels is {self.unet_channels!r}: give a whole number >= 0"
+            )
         if not isinstance(self.skip, bool):
             raise InspectionError(f"network option skip is {self.skip!r}: give true or false")
         if self.kernel_size % 2 == 0:

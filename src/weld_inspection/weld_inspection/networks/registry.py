@@ -47,9 +47,11 @@ def build_network(config: NetworkConfig) -> SegmentationNetwork:
             f"there is no network {config.architecture!r}: give one of {', '.join(NETWORKS)}"
         )
     network = NETWORKS[config.architecture](config)
-    if config.skip and not isinstance(network, WindowNetwork):
-        raise InspectionError(
-            f"{config.architecture} has no S-Encoder and S-Decoder to skip from one to the other: "
-            "leave network option skip out"
-        )
+    if not isinstance(network, WindowNetwork):
+        for name in ("skip", "unet_channels"):
+            if getattr(config, name):
+                raise InspectionError(
+                    f"{config.architecture} has no S-Encoder and S-Decoder to lead anything past "
+                    f"what is between them: leave network option {name} out"
+                )
     return network

@@ -82,18 +82,33 @@ class SkipConnection(nn.Module):
 
 
 class SpatialDecoder(nn.Module):
-    """S-Decoder: two transposed convolutions that end at exactly the frame's size."""
+    """S-Decoder: two transposed convolutions that end at exactly the frame's size.
 
-    def __init__(self, channels: int, kernel_size: int) -> None:
+    Beside a U-Net it has two layers more, which add to the logits what a third transposed
+    convolution and the U-Net make out together. The last of them begins with zeros: as if they were
+    not there.
+    """
+
+    def __init__(self, channels: int, kernel_size: int, unet_channels: int = 0) -> None:
         """Makes the layers; see NetworkConfig for the arguments."""
         super().__init__()
         padding = kernel_size // 2
         self.first = nn.ConvTranspose2d(channels, channels, kernel_size, 2, padding, bias=False)
         self.norm = nn.BatchNorm2d(channels)
         self.second = nn.ConvTranspose2d(channels, SOUND_AND_DEFECT, kernel_size, 2, padding)
+        if unet_channels:
+            self.third = nn.ConvTranspose2d(
+                channels, unet_channels, kernel_size, 2, padding, bias=False
+            )
+            self.fourth = nn.Conv2d(unet_channels, SOUND_AND_DEFECT, 3, padding=1, bias=False)
+            nn.init.zeros_(self.fourth.weight)
 
     def forward(
-        self, features: Tensor, size: tuple[int, int], skipped: Tensor | None = None
+        self,
+        features: Tensor,
+        size: tuple[int, int],
+        skipped: Tensor | None = None,
+        fine: Tensor | None = None,
     ) -> Tensor:
         """Returns logits (N, 2, H, W), sound and defect.
 
@@ -101,10 +116,16 @@ class SpatialDecoder(nn.Module):
             features: (N, channels, h, w).
             size: (H, W) of the frames that the features were made of, in pixels.
             skipped: What SkipConnection gave of the same frames, where there is one.
+            fine: What the U-Net gave of them, (N, H, W, unet_channels), where there is one.
         """
         height, width = size
         middle = [(height + 1) // 2, (width + 1) // 2]
         hidden = self.norm(self.first(features, output_size=middle))
         if skipped is not None:
             hidden = hidden + skipped.permute(0, 3, 1, 2)
-        return self.second(torch.relu(hidden), output_size=[height, width])
+        hidden = torch.relu(hidden)
+        logits = self.second(hidden, output_size=[height, width])
+        if fine is None:
+            return logits
+        both = self.third(hidden, output_size=[height, width]) + fine.permute(0, 3, 1, 2)
+        return logits + self.fourth(torch.relu(both))

@@ -3,9 +3,11 @@
 A transposed convolution of stride 2 is an ordinary one at the small size that gives the four
 children of each pixel as channels (Shi et al., "Real-Time Single Image and Video Super-Resolution
 Using an Efficient Sub-Pixel Convolutional Neural Network", 2016). So is one of children, that gives
-the sixteen grandchildren: nothing is moved before the end.
+the sixteen grandchildren: nothing is moved before the end. Channels of children and grandchildren
+are in the order in which torch's pixel_shuffle takes them.
 """
 
+import copy
 from collections.abc import Iterator
 
 import torch
@@ -31,33 +33,36 @@ class SubpixelDecoder(nn.Module):
         """
         super().__init__()
         first, norm, second = decoder.first, decoder.norm, decoder.second
-        channels = first.out_channels
-        radius = (first.padding[0] + 1) // 2
-        self.first = nn.Conv2d(
-            first.in_channels, STRIDE**2 * channels, 2 * radius + 1, padding=radius
-        )
         scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        shape = (STRIDE, STRIDE, channels, *self.first.weight.shape[1:])
-        weight = torch.zeros(shape)
-        for (a, _, y, from_y), (b, _, x, from_x) in _pairs(first, 1, radius):
-            spread = first.weight[:, :, from_y, from_x].T
-            weight[a, b, :, :, y, x] = scale[:, None] * spread
         bias = norm.bias - scale * norm.running_mean
-        self.first.weight = nn.Parameter(weight.flatten(0, 2).detach())
-        self.first.bias = nn.Parameter(bias.repeat(STRIDE**2).detach())
+        self.first = _giving_children(first, scale, bias)
 
-        radius = (radius + 1) // 2
+        channels = first.out_channels
+        radius = (self.first.padding[0] + 1) // 2
         self.second = nn.Conv2d(STRIDE**2 * channels, STRIDE**4, 2 * radius + 1, padding=radius)
-        shape = (STRIDE**2, STRIDE**2, STRIDE, STRIDE, channels, *self.second.kernel_size)
+        shape = (STRIDE**2, STRIDE**2, channels, STRIDE, STRIDE, *self.second.kernel_size)
         weight = torch.zeros(shape)
         for (a, child_y, y, from_y), (b, child_x, x, from_x) in _pairs(second, STRIDE, radius):
-            weight[a, b, child_y, child_x, :, y, x] = second.weight[:, DEFECT_LOGIT, from_y, from_x]
+            weight[a, b, :, child_y, child_x, y, x] = second.weight[:, DEFECT_LOGIT, from_y, from_x]
         self.second.weight = nn.Parameter(weight.flatten(2, 4).flatten(0, 1).detach())
         bias = second.bias[DEFECT_LOGIT].expand(STRIDE**4)
         self.second.bias = nn.Parameter(bias.detach().clone())
 
+        self.third = self.fourth = None
+        if hasattr(decoder, "third"):
+            # At half the frame's size: grandchildren of so many channels would be mostly zeros.
+            self.third = _giving_children(decoder.third)
+            self.fourth = copy.deepcopy(decoder.fourth)
+            self.fourth.out_channels = 1
+            weight = decoder.fourth.weight[DEFECT_LOGIT : DEFECT_LOGIT + 1]
+            self.fourth.weight = nn.Parameter(weight.detach().clone())
+
     def forward(
-        self, features: Tensor, size: tuple[int, int], skipped: Tensor | None = None
+        self,
+        features: Tensor,
+        size: tuple[int, int],
+        skipped: Tensor | None = None,
+        fine: Tensor | None = None,
     ) -> Tensor:
         """Returns the logit of defects, (N, 1, H, W).
 
@@ -65,7 +70,9 @@ class SubpixelDecoder(nn.Module):
             features: (N, channels, h, w).
             size: (H, W) of the frames that the features were made of, in pixels.
             skipped: What SubpixelSkip gave of the same frames, where there is one.
+            fine: What the U-Net gave of them, (N, H, W, unet_channels), where there is one.
         """
+        height, width = size
         children = self.first(features)
         if skipped is not None:
             children = children + skipped.permute(0, 3, 1, 2)
@@ -78,10 +85,14 @@ class SubpixelDecoder(nn.Module):
             inside = (rows[:, None, :, None] & columns[None, :, None, :]).flatten(0, 1)
             channels = self.first.out_channels // STRIDE**2
             # As many axes as the children have, or OpenVINO would lay those out anew for it.
-            children = children * inside.repeat_interleave(channels, 0).to(features).unsqueeze(0)
-        shuffled = functional.pixel_shuffle(self.second(children), STRIDE**2)
-        height, width = size
-        return shuffled[..., :height, :width]
+            children = children * inside.repeat(channels, 1, 1).to(features).unsqueeze(0)
+        logits = functional.pixel_shuffle(self.second(children), STRIDE**2)[..., :height, :width]
+        if fine is None:
+            return logits
+        middle_height, middle_width = ((length + 1) // STRIDE for length in size)
+        hidden = functional.pixel_shuffle(children, STRIDE)[..., :middle_height, :middle_width]
+        spread = functional.pixel_shuffle(self.third(hidden), STRIDE)[..., :height, :width]
+        return logits + self.fourth(torch.relu(spread + fine.permute(0, 3, 1, 2)))
 
 
 class SubpixelSkip(nn.Module):
@@ -93,10 +104,11 @@ class SubpixelSkip(nn.Module):
         one = skip.convolution
         size, _ = one.kernel_size
         self.radius = size // 2
-        weight = torch.zeros(STRIDE, STRIDE, *one.weight.shape[:2], *(2 * [size + STRIDE - 1]))
+        outputs, inputs = one.weight.shape[:2]
+        weight = torch.zeros(outputs, STRIDE, STRIDE, inputs, *(2 * [size + STRIDE - 1]))
         for a in range(STRIDE):
             for b in range(STRIDE):
-                weight[a, b, :, :, a : a + size, b : b + size] = one.weight
+                weight[:, a, b, :, a : a + size, b : b + size] = one.weight
         self.convolution = nn.Conv2d(
             one.in_channels, STRIDE**2 * one.out_channels, size + STRIDE - 1, STRIDE, bias=False
         )
@@ -143,6 +155,36 @@ class SubpixelAttention(nn.Module):
         below, right = (before + -length % BLOCK for length in (height, width))
         blocks = self.blocks(functional.pad(hidden, (before, right, before, below)))
         return torch.tanh(functional.pixel_shuffle(blocks, BLOCK)[..., :height, :width])
+
+
+def _giving_children(
+    transposed: nn.ConvTranspose2d, scale: Tensor | None = None, bias: Tensor | None = None
+) -> nn.Conv2d:
+    """Makes the convolution that gives what a transposed one does, as children.
+
+    Args:
+        transposed: Of odd kernel size k and padding k // 2, without bias.
+        scale: What its channels are then multiplied by; nothing by default.
+        bias: What is then added to them; nothing by default.
+    """
+    channels = transposed.out_channels
+    radius = (transposed.padding[0] + 1) // 2
+    ordinary = nn.Conv2d(
+        transposed.in_channels,
+        STRIDE**2 * channels,
+        2 * radius + 1,
+        padding=radius,
+        bias=bias is not None,
+    )
+    weight = torch.zeros(channels, STRIDE, STRIDE, *ordinary.weight.shape[1:])
+    for (a, _, y, from_y), (b, _, x, from_x) in _pairs(transposed, 1, radius):
+        weight[:, a, b, :, y, x] = transposed.weight[:, :, from_y, from_x].T
+    if scale is not None:
+        weight *= scale[:, None, None, None, None, None]
+    ordinary.weight = nn.Parameter(weight.flatten(0, 2).detach())
+    if bias is not None:
+        ordinary.bias = nn.Parameter(bias.repeat_interleave(STRIDE**2).detach())
+    return ordinary
 
 
 def _pairs(transposed: nn.ConvTranspose2d, parts: int, radius: int) -> Iterator[tuple]:

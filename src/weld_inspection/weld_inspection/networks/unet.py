@@ -9,21 +9,31 @@ from weld_inspection.networks.segmentation_network import SOUND_AND_DEFECT
 
 
 class UNet(FrameNetwork):
-    """Four levels down and up; `channels` at the top, doubled at each level."""
+    """A U-Net of `channels`."""
 
     def __init__(self, config: NetworkConfig) -> None:
         """Makes the network."""
         super().__init__(config)
-        channels = config.channels
-        self.network = BasicUNet(
-            spatial_dims=2,
-            in_channels=config.in_channels,
-            out_channels=SOUND_AND_DEFECT,
-            features=(channels, channels, 2 * channels, 4 * channels, 8 * channels, channels),
-            norm="batch",
-            act="relu",
-        )
+        self.unet = basic_unet(config.in_channels, config.channels, SOUND_AND_DEFECT)
 
     def segment(self, frames: Tensor) -> Tensor:
         """See FrameNetwork."""
-        return self.network(frames)
+        return self.unet(frames)
+
+
+def basic_unet(in_channels: int, channels: int, out_channels: int) -> BasicUNet:
+    """Makes a U-Net of four levels down and up.
+
+    Args:
+        in_channels: Channels of what it reads, (N, in_channels, H, W).
+        channels: At the frame's size and at half of it; doubled at each level below.
+        out_channels: Channels of what it gives, of the size of what it reads.
+    """
+    return BasicUNet(
+        spatial_dims=2,
+        in_channels=in_channels,
+        out_channels=out_channels,
+        features=(channels, channels, 2 * channels, 4 * channels, 8 * channels, channels),
+        norm="batch",
+        act="relu",
+    )

@@ -10,13 +10,15 @@ from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.cstm import CSTM, AttentionMap
 from weld_inspection.networks.segmentation_network import SegmentationNetwork, Track
 from weld_inspection.networks.spatial import SkipConnection, SpatialDecoder, SpatialEncoder
+from weld_inspection.networks.unet import basic_unet
 
 
 class WindowNetwork(SegmentationNetwork):
     """S-Encoder, a part that knows of time, S-Decoder.
 
     Attributes:
-        drive_count: How many tracks `drive` gives. The looks have one more with a skip connection.
+        drive_count: How many tracks `drive` gives. The looks have one more with a skip connection,
+            and one more with a U-Net.
         temporal_reads: Which of all tracks `temporal` reads.
     """
 
@@ -31,7 +33,9 @@ class WindowNetwork(SegmentationNetwork):
             config.in_channels, config.channels, config.kernel_size
         )
         self.skip = SkipConnection(config.channels) if config.skip else None
-        self.spatial_decoder = SpatialDecoder(config.channels, config.kernel_size)
+        width = config.unet_channels
+        self.unet = basic_unet(config.in_channels, width, width) if width else None
+        self.spatial_decoder = SpatialDecoder(config.channels, config.kernel_size, width)
 
     def forward(self, frames: Tensor) -> Tensor:
         """See SegmentationNetwork."""
@@ -40,7 +44,7 @@ class WindowNetwork(SegmentationNetwork):
     @property
     def look_count(self) -> int:
         """How many tracks `look` gives."""
-        return self.drive_count + (self.skip is not None)
+        return self.drive_count + (self.skip is not None) + (self.unet is not None)
 
     def features(self, frames: Tensor) -> list[Track]:
         """Returns what the S-Decoder reads.
@@ -49,7 +53,8 @@ class WindowNetwork(SegmentationNetwork):
             frames: As of `forward`.
 
         Returns:
-            Features (B, C, h, w) for t = 1..T; and what SkipConnection gives, where there is one.
+            Features (B, C, h, w) for t = 1..T; and what SkipConnection and U-Net give, where there
+            are any.
         """
         parts = self.look(frames.transpose(0, 1).flatten(0, 1))
         tracks: list[Track] = [part.chunk(frames.shape[1]) for part in parts]
@@ -59,22 +64,25 @@ class WindowNetwork(SegmentationNetwork):
 
     def _features(self, tracks: Sequence[Track]) -> list[Track]:
         """What the S-Decoder reads, of what `finish` reads."""
-        if self.skip is None:
-            return [self.temporal(*tracks)]
-        *others, skipped = tracks
-        return [self.temporal(*others), skipped]
+        past = self.look_count - self.drive_count
+        read = len(tracks) - past
+        return [self.temporal(*tracks[:read]), *tracks[read:]]
 
     def decode(self, features: Sequence[Track], size: tuple[int, int]) -> Tensor:
         """Returns the logits of what `features` gave, for frames of H x W pixels."""
-        frames, *skipped = (torch.cat(tuple(track)) for track in features)
-        logits = self.spatial_decoder(frames, size, *skipped)
+        frames, *past = (torch.cat(tuple(track)) for track in features)
+        skipped = None if self.skip is None else past.pop(0)
+        logits = self.spatial_decoder(frames, size, skipped, *past)
         return torch.stack(logits.chunk(len(features[0])), 1)
 
     def look(self, frames: Tensor) -> list[Tensor]:
         """See SegmentationNetwork."""
         details, features = self.spatial_encoder(frames)
-        skipped = [] if self.skip is None else [self.skip(details)]
-        return [*self.drive(features), *skipped]
+        past = [] if self.skip is None else [self.skip(details)]
+        if self.unet is not None:
+            fine = self.unet(frames.to(details.dtype))
+            past.append(fine.permute(0, 2, 3, 1))  # as of SkipConnection
+        return [*self.drive(features), *past]
 
     def finish_reads(self, tracks: list) -> list:
         """See SegmentationNetwork."""

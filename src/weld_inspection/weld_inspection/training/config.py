@@ -14,6 +14,7 @@ PRECISIONS = ("auto", "fp32", "bf16")
 SCHEDULES = ("constant", "one_cycle")
 SEEDS = 2**32
 DEFAULT_OUT = "training_output"
+LISTS = ("data", "validation", "start_from", "only")  # of TrainingConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,9 @@ class TrainingConfig:
         device: "auto", "cpu" or "cuda".
         precision: "auto", "fp32" or "bf16" (autocast; weights stay fp32).
         workers: Processes that read clips; 0 reads in the training process.
-        start_from: Model file whose weights are taken over where names and shapes agree, see
-            `training.start`; the statistics of its batch normalisation stay as they are.
+        start_from: Model files whose weights are taken over where names and shapes agree, of each
+            what those before it lack, see `training.start`; the statistics of their batch
+            normalisation stay as they are.
         teacher: Model file whose features the network learns beside the masks (knowledge
             distillation); "" for none.
         only: Parts of the network that learn, by their modules' names, such as
@@ -71,7 +73,7 @@ class TrainingConfig:
     device: str = "auto"
     precision: str = "auto"
     workers: int = 0
-    start_from: str = ""
+    start_from: tuple[str, ...] = ()
     teacher: str = ""
     only: tuple[str, ...] = ()
     network_options: dict[str, Any] = field(default_factory=dict)
@@ -87,7 +89,7 @@ class TrainingConfig:
                 f"network_options is {self.network_options!r}: give names and values"
             )
         kinds = {"network": "a network's name", "out": "a folder", "device": "auto, cpu or cuda"}
-        kinds |= {"start_from": "a model file", "teacher": "a model file"}
+        kinds |= {"teacher": "a model file"}
         for name, kind in kinds.items():
             if not isinstance(getattr(self, name), str):
                 raise InspectionError(f"{name} is {getattr(self, name)!r}: give {kind}")
@@ -98,6 +100,8 @@ class TrainingConfig:
         for name in ("data", "validation"):
             if not all(isinstance(folder, str) for folder in getattr(self, name)):
                 raise InspectionError(f"{name} is {getattr(self, name)!r}: give folders of clips")
+        if not all(isinstance(path, str) for path in self.start_from):
+            raise InspectionError(f"start_from is {self.start_from!r}: give model files")
         if not all(isinstance(part, str) for part in self.only):
             raise InspectionError(f"only is {self.only!r}: give names of parts of the network")
         if self.only and not self.start_from:
@@ -136,7 +140,7 @@ class TrainingConfig:
     def to_dict(self) -> dict[str, Any]:
         """Returns the numbers as plain values, for YAML and JSON."""
         values = asdict(self)
-        lists = {name: list(values[name]) for name in ("data", "validation", "only")}
+        lists = {name: list(values[name]) for name in LISTS}
         return values | lists | {"crop": None if self.crop is None else list(self.crop)}
 
 
@@ -163,9 +167,9 @@ def read_training_config(path: Path | None, overrides: dict[str, Any]) -> Traini
     unknown = sorted(set(values) - known)
     if unknown:
         raise InspectionError(f"unknown training options {unknown}: known are {sorted(known)}")
-    for name in ("data", "validation", "only"):
+    for name in LISTS:
         if name in values:
-            given = values[name]
+            given = values[name] or ()
             values[name] = tuple(given) if isinstance(given, (list, tuple)) else (given,)
     if isinstance(values.get("crop"), list):
         values["crop"] = tuple(values["crop"])

@@ -95,8 +95,9 @@ def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: P
             f"imbalance counts pixels, and {config.network} does not learn by pixels: leave it out"
         )
     taken: set[str] = set()
-    if config.start_from and checkpoint is None:
-        taken = take_over(network, Path(config.start_from))
+    if checkpoint is None:
+        for path in config.start_from:
+            taken |= take_over(network, Path(path), taken)
     training = _loader(config, config.data, network.config, group, training=True)
     validation = None
     if config.validation:
@@ -133,7 +134,7 @@ def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: P
     }
     epochs_done = 0
     if checkpoint is None:
-        module.course["data_before"] = sorted(_data_before(config.start_from, config.teacher))
+        module.course["data_before"] = sorted(_data_before(*config.start_from, config.teacher))
     else:
         place = _read_place(checkpoint, module)
         seen = {*place.course.get("data_before", []), *place.course.get("data", [])}
@@ -361,8 +362,8 @@ def _without_folders(config: TrainingConfig) -> dict:
     del values["out"]
     for name in ("data", "validation"):
         values[name] = [Path(folder).name for folder in values[name]]
-    for name in ("start_from", "teacher"):
-        values[name] = Path(values[name]).name
+    values["start_from"] = [Path(path).name for path in values["start_from"]]
+    values["teacher"] = Path(values["teacher"]).name
     return values
 
 
@@ -406,11 +407,11 @@ def _check_numbers(out: Path, config: TrainingConfig, place: Place, course: dict
         done = place.epoch + 1
         raise InspectionError(f"{out} has come to epoch {done}: give --epochs {done} or more")
     now = _without_folders(config)
-    was = Path(begun.get("start_from", "")).name
+    was = begun.get("start_from") or []
+    was = [Path(path).name for path in ([was] if isinstance(was, str) else was)]  # once one alone
     if was != now["start_from"]:
-        raise InspectionError(
-            f"{out} was begun {f'from {was}' if was else 'anew'}: go on without --start-from"
-        )
+        begun_from = f"from {' '.join(was)}" if was else "anew"
+        raise InspectionError(f"{out} was begun {begun_from}: go on without --start-from")
     begun["data"] = [Path(folder).name for folder in begun["data"]]  # they may have been moved
     cycle = config.schedule == "one_cycle"
     steps = ("data", "batch_size", "window", "stride")  # make the steps what they are

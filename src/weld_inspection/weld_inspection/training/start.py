@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,10 @@ def data_behind(training: dict[str, Any]) -> set[str]:
     return {*training.get("data", ()), *training.get("data_before", ())}
 
 
-def take_over(network: nn.Module, path: Path) -> set[str]:
+def take_over(network: nn.Module, path: Path, held: Collection[str] = ()) -> set[str]:
     """Copies the weights of a model file into a network where names and shapes agree.
+
+    Of a U-Net it takes what a recurrent network's own U-Net can have of it.
 
     A bi-CRRN-ED also takes over the ST-Encoder of a bi-CRRN-E. Each of its encoders then reads what
     the E's layer read of that direction alone, and its attention maps are zero. Where its decoders
@@ -50,6 +53,7 @@ def take_over(network: nn.Module, path: Path) -> set[str]:
     Args:
         network: Receives the weights.
         path: Model file, of the same or a related network.
+        held: Names of tensors that stay as they are: another model's.
 
     Returns:
         Names of the tensors that are now the file's or made of them.
@@ -62,19 +66,23 @@ def take_over(network: nn.Module, path: Path) -> set[str]:
     fitting = {
         name: value
         for name, value in source.state_dict().items()
-        if name in own and own[name].shape == value.shape
+        if name in own and name not in held and own[name].shape == value.shape
     }
     network.load_state_dict(own | fitting)
     taken = set(fitting)
-    if isinstance(network, BiCrrnEd) and isinstance(source, BiCrrnE):
+    stacks = any("_stack." in name for name in held)
+    if isinstance(network, BiCrrnEd) and isinstance(source, BiCrrnE) and not stacks:
         taken |= _take_over_encoders(network, source)
     if not any(own[name].ndim > 1 for name in taken):  # biases alone are no start
         raise InspectionError(f"no weights of {path} fit this network: start from a related one")
-    if source.config.skip and not network.config.skip:
-        _logger.warning(
-            f"{path} has a skip connection, and this network has none: its S-Decoder begins worse "
-            "than it was. To keep it, give network_options: {skip: true} in --config"
-        )
+    for name, what in (("skip", "a skip connection"), ("unet_channels", "a U-Net beside it")):
+        value = getattr(source.config, name)
+        if value and not getattr(network.config, name):
+            _logger.warning(
+                f"{path} has {what}, and this network has none: its S-Decoder begins worse than it "
+                f"was. To keep it, give network_options: {{{name}: {str(value).lower()}}} in "
+                "--config"
+            )
     return taken
 
 
