@@ -2,11 +2,10 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from weld_inspection.networks.frame_convolution import FrameConvolution
 from weld_inspection.networks.segmentation_network import SOUND_AND_DEFECT
 
-HALF_RANGE = 127.5  # half of what a pixel of 8 bits spans
 DETAILS = 3  # of the S-Encoder's layers give its details
 
 
@@ -15,12 +14,6 @@ class SpatialEncoder(nn.Module):
 
     A frame of H x W becomes details of ceil(H/2) x ceil(W/2), and these become features of
     ceil(ceil(H/2)/2) x ceil(ceil(W/2)/2).
-
-    The first convolution takes little time and decides what is left of a pixel's 8 bits. torch
-    computes it in fp32, from frames in fp32, whatever the weights are. OpenVINO rounds all to bf16,
-    so it runs on frames times HALF_RANGE, with weights divided by it: pixels are then half-integers
-    below 128, which bf16 holds exactly, while it would shift those in [-1, 1] by up to a quarter of
-    a grey value.
     """
 
     def __init__(self, in_channels: int, channels: int, kernel_size: int) -> None:
@@ -29,7 +22,7 @@ class SpatialEncoder(nn.Module):
         padding = kernel_size // 2
         # No bias: the batch normalisation that follows would cancel it.
         self.layers = nn.Sequential(
-            nn.Conv2d(in_channels, channels, kernel_size, 2, padding, bias=False),
+            FrameConvolution(in_channels, channels, kernel_size, 2, padding, bias=False),
             nn.BatchNorm2d(channels),
             nn.ReLU(),
             nn.Conv2d(channels, channels, kernel_size, 2, padding, bias=False),
@@ -43,19 +36,8 @@ class SpatialEncoder(nn.Module):
         Args:
             frames: (N, in_channels, H, W) in [-1, 1].
         """
-        details = self.layers[1:DETAILS](self._first(frames))
+        details = self.layers[:DETAILS](frames)
         return details, self.layers[DETAILS:](details)
-
-    def _first(self, frames: Tensor) -> Tensor:
-        """The first convolution, see the class."""
-        first = self.layers[0]
-        with torch.autocast(frames.device.type, enabled=False):
-            return functional.conv2d(
-                frames.float() * HALF_RANGE,
-                first.weight.float() / HALF_RANGE,
-                stride=first.stride,
-                padding=first.padding,
-            ).to(first.weight.dtype)
 
 
 class SkipConnection(nn.Module):

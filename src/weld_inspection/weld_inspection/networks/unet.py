@@ -4,12 +4,15 @@ from monai.networks.nets.basic_unet import BasicUNet
 from torch import Tensor
 
 from weld_inspection.networks.config import NetworkConfig
+from weld_inspection.networks.frame_convolution import FrameConvolution
 from weld_inspection.networks.frame_network import FrameNetwork
 from weld_inspection.networks.segmentation_network import SOUND_AND_DEFECT
 
 
 class UNet(FrameNetwork):
     """A U-Net of `channels`."""
+
+    takes_exact_frames = True  # FrameConvolution
 
     def __init__(self, config: NetworkConfig) -> None:
         """Makes the network."""
@@ -22,14 +25,14 @@ class UNet(FrameNetwork):
 
 
 def basic_unet(in_channels: int, channels: int, out_channels: int) -> BasicUNet:
-    """Makes a U-Net of four levels down and up.
+    """Makes a U-Net of four levels down and up, of frames in [-1, 1].
 
     Args:
-        in_channels: Channels of what it reads, (N, in_channels, H, W).
+        in_channels: Of the frames, (N, in_channels, H, W).
         channels: At the frame's size and at half of it; doubled at each level below.
         out_channels: Channels of what it gives, of the size of what it reads.
     """
-    return BasicUNet(
+    unet = BasicUNet(
         spatial_dims=2,
         in_channels=in_channels,
         out_channels=out_channels,
@@ -37,3 +40,6 @@ def basic_unet(in_channels: int, channels: int, out_channels: int) -> BasicUNet:
         norm="batch",
         act="relu",
     )
+    first = unet.conv_0.conv_0
+    first.conv = FrameConvolution.of(first.conv)
+    return unet

@@ -22,7 +22,7 @@ class WindowNetwork(SegmentationNetwork):
         temporal_reads: Which of all tracks `temporal` reads.
     """
 
-    takes_exact_frames = True  # SpatialEncoder
+    takes_exact_frames = True  # FrameConvolution
     drive_count = 1
     temporal_reads = slice(0, 1)
 
@@ -80,8 +80,7 @@ class WindowNetwork(SegmentationNetwork):
         details, features = self.spatial_encoder(frames)
         past = [] if self.skip is None else [self.skip(details)]
         if self.unet is not None:
-            fine = self.unet(frames.to(details.dtype))
-            past.append(fine.permute(0, 2, 3, 1))  # as of SkipConnection
+            past.append(self.unet(frames).permute(0, 2, 3, 1))  # as of SkipConnection
         return [*self.drive(features), *past]
 
     def finish_reads(self, tracks: list) -> list:
