@@ -181,7 +181,7 @@ def test_a_skip_connection_that_is_left_behind_is_told(tmp_path, caplog):
     take_over(small("bi_crrn_e", skip=True), path)
     assert not caplog.records
     take_over(small("bi_crrn_e"), path)
-    assert "has a skip connection, and this network has none" in caplog.text
+    assert "has a skip connection, and this network has none like it" in caplog.text
 
 
 def test_a_unet_that_is_left_behind_is_told(tmp_path, caplog):
@@ -191,6 +191,9 @@ def test_a_unet_that_is_left_behind_is_told(tmp_path, caplog):
     assert not caplog.records
     take_over(small("bi_crrn_e"), path)
     assert "network_options: {unet_channels: 4} in --config" in caplog.text
+    caplog.clear()
+    take_over(small("bi_crrn_e", unet_channels=3), path)
+    assert "has a U-Net beside it, and this network has none like it" in caplog.text
 
 
 def test_a_second_model_gives_what_the_first_one_lacks(model, tmp_path):
@@ -204,7 +207,7 @@ def test_a_second_model_gives_what_the_first_one_lacks(model, tmp_path):
         if name in taken:
             assert torch.equal(value, source.state_dict()[name])
         elif name in more:
-            assert torch.equal(value, frames.state_dict()[name])
+            assert torch.equal(value, frames.state_dict()[name.replace("unet.", "network.")])
     new = ["spatial_decoder.fourth.weight", "spatial_decoder.third.weight"]
     new += ["unet.final_conv.bias", "unet.final_conv.weight"]
     assert sorted(set(target.state_dict()) - taken - more) == new

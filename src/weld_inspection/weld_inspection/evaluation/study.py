@@ -18,7 +18,7 @@ from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.weights import load_model
 from weld_inspection.training.clips import open_clips
-from weld_inspection.training.config import TrainingConfig
+from weld_inspection.training.config import TrainingConfig, as_written_now
 from weld_inspection.training.data_set import set_digest
 from weld_inspection.training.fit import CHECKPOINT, METRICS, MODEL, check_imbalance, fit
 from weld_inspection.training.windows import WindowDataset
@@ -274,7 +274,7 @@ def _check_same(run: Run) -> None:
     if not file.is_file():
         return
     try:
-        begun = json.loads(file.read_text(encoding="utf-8"))
+        begun = as_written_now(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         text = f"{file} cannot be read: remove {run.folder} to train anew"
         raise InspectionError(text) from error

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from weld_inspection.errors import InspectionError
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.weights import Model, load_model
-from weld_inspection.training.config import TrainingConfig
+from weld_inspection.training.config import TrainingConfig, as_written_now
 
 # The rows of the paper's tables, in its order, with the names it uses.
 PAPER_NETWORKS = {
@@ -150,7 +150,7 @@ def _numbers(model: Model) -> list[Any]:
     members = [
         [
             # A training of a version that did not know an option took its default.
-            DEFAULTS | training.get("config", {}) | dict.fromkeys(NOT_NUMBERS),
+            DEFAULTS | as_written_now(training.get("config", {})) | dict.fromkeys(NOT_NUMBERS),
             training.get("data"),
             training.get("data_before"),
             training.get("epochs"),

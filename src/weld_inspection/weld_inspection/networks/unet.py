@@ -17,11 +17,11 @@ class UNet(FrameNetwork):
     def __init__(self, config: NetworkConfig) -> None:
         """Makes the network."""
         super().__init__(config)
-        self.unet = basic_unet(config.in_channels, config.channels, SOUND_AND_DEFECT)
+        self.network = basic_unet(config.in_channels, config.channels, SOUND_AND_DEFECT)
 
     def segment(self, frames: Tensor) -> Tensor:
         """See FrameNetwork."""
-        return self.unet(frames)
+        return self.network(frames)
 
 
 def basic_unet(in_channels: int, channels: int, out_channels: int) -> BasicUNet:

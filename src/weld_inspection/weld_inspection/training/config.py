@@ -144,6 +144,16 @@ class TrainingConfig:
         return values | lists | {"crop": None if self.crop is None else list(self.crop)}
 
 
+def as_written_now(written: dict[str, Any]) -> dict[str, Any]:
+    """Returns the numbers in a run's or a model's file as `TrainingConfig.to_dict` gives them now.
+
+    Args:
+        written: As a file has them, perhaps of a version in which `start_from` was one path or "".
+    """
+    path = written.get("start_from")
+    return written | {"start_from": [path] if path else []} if isinstance(path, str) else written
+
+
 def read_training_config(path: Path | None, overrides: dict[str, Any]) -> TrainingConfig:
     """Makes the config of a training.
 
@@ -169,7 +179,7 @@ def read_training_config(path: Path | None, overrides: dict[str, Any]) -> Traini
         raise InspectionError(f"unknown training options {unknown}: known are {sorted(known)}")
     for name in LISTS:
         if name in values:
-            given = values[name] or ()
+            given = () if values[name] in (None, "") else values[name]
             values[name] = tuple(given) if isinstance(given, (list, tuple)) else (given,)
     if isinstance(values.get("crop"), list):
         values["crop"] = tuple(values["crop"])

@@ -25,7 +25,7 @@ from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
 from weld_inspection.networks.weights import load_model, save_model
 from weld_inspection.provenance import provenance
-from weld_inspection.training.config import TrainingConfig
+from weld_inspection.training.config import TrainingConfig, as_written_now
 from weld_inspection.training.crops import DEFECT_SHARE, Crop
 from weld_inspection.training.data_set import set_digest
 from weld_inspection.training.folder_lock import hold_folder
@@ -394,7 +394,7 @@ def _prepare_folder(out: Path, resume: bool, group: ProcessGroup) -> Path | None
 def _check_numbers(out: Path, config: TrainingConfig, place: Place, course: dict[str, Any]) -> None:
     """Raises where what was begun cannot become what the config says midway."""
     try:
-        begun = json.loads((out / CONFIG).read_text(encoding="utf-8"))
+        begun = as_written_now(json.loads((out / CONFIG).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise InspectionError(f"cannot read {out / CONFIG}: {error}") from error
     remedy = "resume with the same, or train on from its model with --start-from"
@@ -407,8 +407,7 @@ def _check_numbers(out: Path, config: TrainingConfig, place: Place, course: dict
         done = place.epoch + 1
         raise InspectionError(f"{out} has come to epoch {done}: give --epochs {done} or more")
     now = _without_folders(config)
-    was = begun.get("start_from") or []
-    was = [Path(path).name for path in ([was] if isinstance(was, str) else was)]  # once one alone
+    was = [Path(path).name for path in begun.get("start_from", [])]
     if was != now["start_from"]:
         begun_from = f"from {' '.join(was)}" if was else "anew"
         raise InspectionError(f"{out} was begun {begun_from}: go on without --start-from")

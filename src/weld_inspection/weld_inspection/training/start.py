@@ -14,7 +14,9 @@ from weld_inspection.errors import InspectionError
 from weld_inspection.networks.bi_crrn_e import BiCrrnE
 from weld_inspection.networks.bi_crrn_ed import BiCrrnEd
 from weld_inspection.networks.cstm import CSTM
+from weld_inspection.networks.unet import UNet
 from weld_inspection.networks.weights import load_model
+from weld_inspection.networks.window_network import WindowNetwork
 
 _logger = logging.getLogger(__name__)
 
@@ -62,10 +64,12 @@ def take_over(network: nn.Module, path: Path, held: Collection[str] = ()) -> set
         InspectionError: The file cannot be loaded or nothing in it fits.
     """
     source = load_model(path).network
-    own = network.state_dict()
+    own, given = network.state_dict(), source.state_dict()
+    if isinstance(source, UNet) and isinstance(network, WindowNetwork):
+        given = {f"unet.{name.removeprefix('network.')}": given[name] for name in given}
     fitting = {
         name: value
-        for name, value in source.state_dict().items()
+        for name, value in given.items()
         if name in own and name not in held and own[name].shape == value.shape
     }
     network.load_state_dict(own | fitting)
@@ -77,11 +81,11 @@ def take_over(network: nn.Module, path: Path, held: Collection[str] = ()) -> set
         raise InspectionError(f"no weights of {path} fit this network: start from a related one")
     for name, what in (("skip", "a skip connection"), ("unet_channels", "a U-Net beside it")):
         value = getattr(source.config, name)
-        if value and not getattr(network.config, name):
+        if value and getattr(network.config, name) != value:
             _logger.warning(
-                f"{path} has {what}, and this network has none: its S-Decoder begins worse than it "
-                f"was. To keep it, give network_options: {{{name}: {str(value).lower()}}} in "
-                "--config"
+                f"{path} has {what}, and this network has none like it: its S-Decoder begins worse "
+                f"than it was. To keep it, give network_options: {{{name}: {str(value).lower()}}} "
+                "in --config"
             )
     return taken
 
