@@ -200,37 +200,35 @@ def test_decoder_input_zeros_differs():
 
 
 @pytest.mark.parametrize("name", ["bi_crrn_ed_attn", "bi_crrn_e", "crrn", "cnn_3d"])
+@pytest.mark.parametrize(
+    ("before", "option", "new", "begins"),
+    [
+        ({}, {"skip": True}, {"skip"}, "skip.convolution"),
+        ({}, {"unet_channels": 3}, {"spatial_decoder", "unet"}, "spatial_decoder.fourth"),
+        (
+            {"skip": True},
+            {"unet_channels": 3},
+            {"spatial_decoder", "unet"},
+            "spatial_decoder.fourth",
+        ),
+    ],
+)
 @pytest.mark.parametrize("size", [(18, 24), (19, 25)])
-def test_a_skip_connection_begins_as_none_and_then_knows_of_its_own_frame(name, size):
-    plain, skipping = small(name).eval(), small(name, skip=True).eval()
-    missing, _ = skipping.load_state_dict(plain.state_dict(), strict=False)
-    assert missing == ["skip.convolution.weight"]
-    frames = torch.randn(2, 3, 3, *size)
-    with torch.no_grad():
-        assert torch.equal(skipping(frames), plain(frames))
-        skipping.skip.convolution.weight.normal_()
-        features = skipping.features(frames)
-        assert not torch.allclose(skipping(frames), plain(frames))
-        features[1][1][:] = 0  # what it leads around at t = 2
-        changed = skipping.decode(features, size) != skipping(frames)
-    assert changed.flatten(2).any(2).tolist() == [[False, True, False]] * 2
-
-
-@pytest.mark.parametrize("name", ["bi_crrn_ed_attn", "bi_crrn_e", "crrn", "cnn_3d"])
-@pytest.mark.parametrize("skip", [False, True])
-@pytest.mark.parametrize("size", [(18, 24), (19, 25)])
-def test_a_unet_begins_as_none_and_then_knows_of_its_own_frame(name, skip, size):
-    plain = small(name, skip=skip).eval()
-    network = small(name, skip=skip, unet_channels=3).eval()
+def test_what_is_led_past_begins_as_none_and_then_knows_of_its_own_frame(
+    name, before, option, new, begins, size
+):
+    plain, network = small(name, **before).eval(), small(name, **before, **option).eval()
     missing, _ = network.load_state_dict(plain.state_dict(), strict=False)
-    assert {key.split(".")[0] for key in missing} == {"spatial_decoder", "unet"}
+    assert {key.split(".")[0] for key in missing} == new and f"{begins}.weight" in missing
+    if "skip" in option:
+        assert missing == ["skip.convolution.weight"]
     frames = torch.randn(2, 3, 3, *size)
     with torch.no_grad():
         assert torch.equal(network(frames), plain(frames))
-        network.spatial_decoder.fourth.weight.normal_()
+        network.get_submodule(begins).weight.normal_()
         features = network.features(frames)
         assert not torch.allclose(network(frames), plain(frames))
-        features[-1][1][:] = 0  # what the U-Net gives at t = 2
+        features[-1][1][:] = 0  # what is led past at t = 2
         changed = network.decode(features, size) != network(frames)
     assert changed.flatten(2).any(2).tolist() == [[False, True, False]] * 2
 

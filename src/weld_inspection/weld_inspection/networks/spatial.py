@@ -78,6 +78,7 @@ class SpatialDecoder(nn.Module):
         self.first = nn.ConvTranspose2d(channels, channels, kernel_size, 2, padding, bias=False)
         self.norm = nn.BatchNorm2d(channels)
         self.second = nn.ConvTranspose2d(channels, SOUND_AND_DEFECT, kernel_size, 2, padding)
+        self.third = self.fourth = None
         if unet_channels:
             self.third = nn.ConvTranspose2d(
                 channels, unet_channels, kernel_size, 2, padding, bias=False

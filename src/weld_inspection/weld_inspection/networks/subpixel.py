@@ -7,7 +7,6 @@ the sixteen grandchildren: nothing is moved before the end. Channels of children
 are in the order in which torch's pixel_shuffle takes them.
 """
 
-import copy
 from collections.abc import Iterator
 
 import torch
@@ -49,12 +48,14 @@ class SubpixelDecoder(nn.Module):
         self.second.bias = nn.Parameter(bias.detach().clone())
 
         self.third = self.fourth = None
-        if hasattr(decoder, "third"):
+        if decoder.third is not None:
             # At half the frame's size: grandchildren of so many channels would be mostly zeros.
             self.third = _giving_children(decoder.third)
-            self.fourth = copy.deepcopy(decoder.fourth)
-            self.fourth.out_channels = 1
-            weight = decoder.fourth.weight[DEFECT_LOGIT : DEFECT_LOGIT + 1]
+            fourth = decoder.fourth
+            self.fourth = nn.Conv2d(
+                fourth.in_channels, 1, fourth.kernel_size, padding=fourth.padding, bias=False
+            )
+            weight = fourth.weight[DEFECT_LOGIT : DEFECT_LOGIT + 1]
             self.fourth.weight = nn.Parameter(weight.detach().clone())
 
     def forward(
