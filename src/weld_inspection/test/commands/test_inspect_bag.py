@@ -253,6 +253,7 @@ def test_a_bag_is_inspected_with_the_model_that_it_names(tmp_path, capsys):
         (info_of("mine.safetensors-0123456789ab"), "mine.safetensors-0123456789ab, which is none"),
         (b"\x00\x01\x00\x00cut", "detector_info of bag .* cannot be read"),
     ],
+    ids=["a model that is none", "a broken message"],  # the data themselves have random padding
 )
 def test_a_bag_whose_model_cannot_be_had_is_inspected_with_a_warning(tmp_path, capsys, data, told):
     bag = write_bag(tmp_path / "bag", ("/right/detector_info", data))
