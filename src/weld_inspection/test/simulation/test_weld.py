@@ -1,3 +1,5 @@
+import threading
+
 import cv2
 import numpy as np
 import pytest
@@ -184,12 +186,42 @@ def test_tiles_fit_together():
     assert np.array_equal(direct.mask, mask[:, 1000:1060])
 
 
+def test_a_seam_rendered_ahead_is_the_same_seam():
+    weld, ahead = (SimulatedWeld(5, "automatic", duration=3.0) for _ in range(2))
+    ahead.render_ahead()
+    assert len(ahead._strip._tiles) == 4  # of 38 mm: 60 mm of travel, and a view's width
+    for k in (0, weld.frame_count - 1):
+        assert np.array_equal(weld.image(k), ahead.image(k))
+    assert len(ahead._strip._tiles) == 5  # the one ahead of the last view
+
+
+def test_what_is_not_yet_rendered_ahead_is_given_up():
+    weld = SimulatedWeld(5, "automatic", duration=30.0, defects_per_metre=0)
+    began, given_up = threading.Event(), threading.Event()
+
+    def render(number):
+        began.set()
+        given_up.wait(60)
+        return np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8)
+
+    weld._strip._render = render
+    weld.render_ahead()
+    assert began.wait(60)
+    weld.close()
+    given_up.set()
+    first, *others = weld._strip._tiles.values()
+    first.result(60)
+    assert len(others) > 10 and all(tile.cancelled() for tile in others)
+
+
 def test_memory_of_a_long_seam_is_bounded():
     weld = SimulatedWeld(5, "manual", duration=600.0, defects_per_metre=0)
     weld._strip._render = lambda number: (
         np.zeros((STRIP_HEIGHT, 1024, 3), np.uint8),
         np.zeros((STRIP_HEIGHT, 1024), np.uint8),
     )
+    weld.render_ahead()
+    assert len(weld._strip._tiles) <= 24
     for x0 in range(0, 400_000, 1024):
         weld._strip.window(x0, 1400)
     assert len(weld._strip._tiles) <= 24

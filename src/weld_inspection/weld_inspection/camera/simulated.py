@@ -7,7 +7,11 @@ from weld_inspection.simulation.weld import SimulatedWeld
 
 
 class SimulatedRecording(Recording):
-    """A simulated weld from its begin to its end, rendered as it is read."""
+    """A simulated weld from its begin to its end.
+
+    Its seam is rendered from when this is made, its frames as they are read: a camera that waits
+    for its listeners then takes less from them later.
+    """
 
     def __init__(self, seed: int, rig: str, duration: float, frame_rate: float) -> None:
         """Makes the weld.
@@ -30,6 +34,7 @@ class SimulatedRecording(Recording):
         self.frame_count = self._weld.frame_count
         self._next = 0
         self.height, self.width = self._weld.image(0).shape[:2]
+        self._weld.render_ahead()
 
     def read(self) -> RecordedImage | None:
         """See Recording."""
@@ -44,3 +49,4 @@ class SimulatedRecording(Recording):
 
     def close(self) -> None:
         """See Recording."""
+        self._weld.close()

@@ -25,8 +25,9 @@ _PATCH_REACH = 0.01
 class Strip:
     """Image and mask of a seam at 37.5 um a pixel; bounded memory whatever the seam's length.
 
-    A tile is rendered once, when a window first needs it; the one after it is rendered meanwhile
-    by a thread of its own, so that a camera that travels finds it ready.
+    A tile is rendered once, when a window first needs it or `render_ahead` asks for it; the one
+    after it is rendered meanwhile by a thread of its own, so that a camera that travels finds it
+    ready.
     """
 
     def __init__(self, seam: Seam, defects: Sequence[PlantedDefect], seed: int) -> None:
@@ -70,6 +71,21 @@ class Strip:
             return parts[0]
         images, masks = zip(*parts, strict=True)
         return np.concatenate(images, axis=1), np.concatenate(masks, axis=1)
+
+    def render_ahead(self, x0: int, width: int) -> None:
+        """Begins to render a part of the strip, as far as its tiles can be kept.
+
+        Args:
+            x0: Left strip column, may be negative.
+            width: Width in pixels.
+        """
+        first = x0 // TILE
+        for number in range(first, min((x0 + width - 1) // TILE + 1, first + _TILES_KEPT)):
+            self._tile(number)
+
+    def close(self) -> None:
+        """Gives up what has not begun to be rendered; there are no windows any more."""
+        self._renderer.shutdown(wait=False, cancel_futures=True)
 
     def _tile(self, number: int) -> "Future[tuple[np.ndarray, np.ndarray]]":
         """The tile of a number, ready or under way."""

@@ -173,6 +173,19 @@ class SimulatedWeld:
         _, mask = self._strip.window(x0, self._reach())
         return self._effects.mask(mask, x, self._row, k, scale=scale)
 
+    def render_ahead(self) -> None:
+        """Begins to render the seam, in the order in which the camera comes to it.
+
+        Most of a frame's work is then done before it is asked for, for a seam of up to 0.8 m, or
+        for so much of a longer one.
+        """
+        (_, first, _), (_, last, _) = self._look_at(0), self._look_at(self.frame_count - 1)
+        self._strip.render_ahead(first, last + self._reach() - first)
+
+    def close(self) -> None:
+        """Gives up what is still to be rendered; there are no frames any more."""
+        self._strip.close()
+
     def _reach(self) -> int:
         """Width of the window of the strip that a frame needs, in strip pixels."""
         return int(WIDTH * self.rig.metres_per_pixel / METRES_PER_PIXEL * 1.08) + 64
