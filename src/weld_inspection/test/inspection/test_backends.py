@@ -125,19 +125,23 @@ def test_rounder_numbers_are_near(model, backend, precision, tolerance):
         assert 0 < difference.mean() < tolerance / 3 and difference.max() < 3 * tolerance
 
 
+@pytest.mark.parametrize("beside", [{}, {"skip": True, "unet_channels": 4}])
 @pytest.mark.parametrize("kind", ["float", "int8"])
-def test_what_is_in_int8(model, kind):
+def test_what_is_in_int8(tmp_path, kind, beside):
+    model = save(tmp_path / "small.safetensors", "bi_crrn_ed_attn", **beside)
     # Gate by gate, a layer's weights are eight: four for its input, which another graph computes
     # for the lowest encoder layers and the forward decoder, and four for its state, which there is
-    # none of at the first step. Beside the gates, a convolution of each spatial part.
+    # none of at the first step. Beside the gates, a convolution of each spatial part; of the U-Net
+    # all but the first and the last: the other one at the frame's size, two of each level down,
+    # three of each level up.
     wanted = {
-        "look": 8 + 1,
+        "look": 8 + 1 + bool(beside) * (1 + 1 + 4 * 2 + 4 * 3),
         "first_step": 4 + 4,
         "step": 4 + 8 + 4,
         "stage_1_1": 4 + 8,
         "stage_1_2": 4 + 8,
         "stage_2_1": 8 + 8,
-        "finish": 1,
+        "finish": 1 + bool(beside),
     }
     for file in exported(model, kind).glob("*.xml"):
         in_int8 = len(re.findall(r'<data element_type="i8"', file.read_text()))
@@ -163,6 +167,17 @@ def test_looks_at_single_frames_are_the_same_work(model, backend):
         np.testing.assert_allclose(judged, engine.infer(window), atol=1e-5)
     with pytest.raises(InspectionError, match="a frame of bi_crrn_ed_attn is uint8"):
         engine.look(frames[0, :20])
+
+
+def test_a_window_that_is_broken_off_leaves_nothing_to_the_next(model):
+    engine = InferenceEngine(model, "cpu", "fp32", "openvino")
+    reference = InferenceEngine(model, "cpu", "fp32", "torch")
+    for window in windows(4):
+        progress = None
+        for frame in windows(1)[0, :2]:
+            progress = engine.advance(progress, engine.look(frame))
+        del progress  # while its last step may still run
+        np.testing.assert_allclose(engine.infer(window), reference.infer(window), atol=1e-4)
 
 
 class SignalStack(ctypes.Structure):

@@ -6,7 +6,13 @@ import torch
 from weld_inspection.networks.cstm import AttentionMap
 from weld_inspection.networks.segmentation_network import DEFECT_LOGIT
 from weld_inspection.networks.spatial import SkipConnection, SpatialDecoder
-from weld_inspection.networks.subpixel import SubpixelAttention, SubpixelDecoder, SubpixelSkip
+from weld_inspection.networks.subpixel import (
+    SubpixelAttention,
+    SubpixelDecoder,
+    SubpixelLast,
+    SubpixelSkip,
+)
+from weld_inspection.networks.unet import LastConvolution
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3, 5, 7])
@@ -35,13 +41,16 @@ def test_decoders_agree_to_rounding(kernel_size, size):
     assert (expected - without).abs().mean() > 0.5
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
-    fine = 10 * torch.randn(3, *size, 3)
+    last = LastConvolution(5, 3)
+    features_of_frames = 10 * torch.randn(3, 5, *size)
+    fine = last(features_of_frames).permute(0, 2, 3, 1)
+    children = SubpixelLast(last)(features_of_frames).permute(0, 2, 3, 1)
     with torch.no_grad():
         without, expected = (
             expected,
             decoder(features, size, skip(details), fine)[:, DEFECT_LOGIT:],
         )
-        found = SubpixelDecoder(decoder)(features, size, SubpixelSkip(skip)(details), fine)
+        found = SubpixelDecoder(decoder)(features, size, SubpixelSkip(skip)(details), children)
     assert (expected - without).abs().mean() > 0.5
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
 

@@ -37,7 +37,13 @@ from weld_inspection.networks.equalised import equalised
 from weld_inspection.networks.gatewise import gatewise, replace_layers
 from weld_inspection.networks.segmentation_network import SegmentationNetwork, Track
 from weld_inspection.networks.spatial import SkipConnection, SpatialDecoder
-from weld_inspection.networks.subpixel import SubpixelAttention, SubpixelDecoder, SubpixelSkip
+from weld_inspection.networks.subpixel import (
+    SubpixelAttention,
+    SubpixelDecoder,
+    SubpixelLast,
+    SubpixelSkip,
+)
+from weld_inspection.networks.unet import LastConvolution
 from weld_inspection.networks.weights import Model, file_hash, load_model
 from weld_inspection.simulation.weld import SimulatedWeld
 
@@ -46,15 +52,25 @@ Graphs = dict[str, openvino.Model]
 TRIED_WINDOWS = 2
 LARGEST_DIFFERENCE = 1e-3  # of a probability, in fp32
 # One more whenever the files' layout changes, or what they compute of the same weights.
-FORMAT = "14"
+FORMAT = "15"
 KINDS = ("float", "int8")
 MADE_OF = ("weld_inspection", "weights")  # where a file says which weights it was made of
 AGREEMENT = ("weld_inspection", "agreement")  # and how its int8 masks agree with fp32's
 # The convolutions that are computed in int8, by their modules: the gates', which are nearly all of
-# the work, the S-Encoder's second one and the S-Decoder's first. The others are small, or decide
-# how much is left of a pixel's 8 bits (the first of all) or what the mask is (the last).
+# the work, and the large ones around them. The others are small, or decide how much is left of a
+# pixel's 8 bits (the first of S-Encoder and U-Net) or what the mask is (the last of all).
 GATE_MODULES = ("from_input", "from_hidden")
-INT8_MODULES = (*GATE_MODULES, "spatial_encoder.layers.3", "spatial_decoder.first")
+UNET_LEVELS = ("down_1", "down_2", "down_3", "down_4", "upcat_4", "upcat_3", "upcat_2", "upcat_1")
+INT8_MODULES = (
+    *GATE_MODULES,
+    "spatial_encoder.layers.3",
+    "skip",
+    "spatial_decoder.first",
+    "spatial_decoder.third",
+    "unet.conv_0.conv_1",
+    *(f"unet.{level}" for level in UNET_LEVELS),
+)
+CONVOLUTIONS = ("Convolution", "ConvolutionBackpropData")  # the latter is a transposed one
 # What int8 ranges are taken from: welds that nothing is trained on or judged by.
 CALIBRATION_WINDOWS = 12
 CALIBRATION_SEED = 900_000
@@ -198,6 +214,8 @@ def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
     network = replace_layers(gatewise(network), SpatialDecoder, SubpixelDecoder)
     network = replace_layers(network, SkipConnection, SubpixelSkip)
     network = replace_layers(network, AttentionMap, SubpixelAttention)
+    if config.unet_channels:
+        network = replace_layers(network, LastConvolution, SubpixelLast)
     network.eval().requires_grad_(False)
     graphs = _graphs(network)
     runner = GraphRunner(graphs, FP32)
@@ -426,7 +444,7 @@ def _quantise(graph: openvino.Model, samples: list) -> openvino.Model:
 def _is_convolution_of(modules: Sequence[str], node: openvino.Node) -> bool:
     """Whether a node is a convolution of one of `modules`."""
     module = node.get_friendly_name().partition("/")[0] + "."
-    return node.get_type_name() == "Convolution" and any(f".{m}." in module for m in modules)
+    return node.get_type_name() in CONVOLUTIONS and any(f".{m}." in module for m in modules)
 
 
 def _agreement(model: Model, graphs: Graphs, windows: Sequence[np.ndarray]) -> float:

@@ -2,11 +2,12 @@
 
 `look` takes a single frame, and `step` what it gave, with the state that `step` left at the frame
 before; at a window's first frame, which has none before it, `first_step` does the same. A network
-that does not run forwards in time has neither. The parts of each stage of the network's `judge`
-(see SegmentationNetwork.stages) are graphs of their own, so that they run side by side, each with
-its share of the threads: a part then never waits for a thread that another process has displaced,
-but in the end. `finish` gives the probabilities. What a graph reads and gives is told by its
-ports' names.
+that does not run forwards in time has neither. A step and the next frame's look run beside each
+other, each on one thread: on two, their many small layers keep twice the cores busy for little less
+time. The parts of each stage of the network's `judge` (see SegmentationNetwork.stages) are
+graphs of their own, so that they run side by side, each with its share of the threads: a part then
+never waits for a thread that another process has displaced, but in the end. `finish` gives the
+probabilities. What a graph reads and gives is told by its ports' names.
 """
 
 import re
@@ -174,17 +175,18 @@ class GraphRunner:
         }
         if types.handed_over == "bf16":
             graphs = {name: _with_bf16_ports(graph, name) for name, graph in graphs.items()}
-        look = CORE.compile_model(graphs[LOOK], "CPU", options)
-        threads = look.get_property("INFERENCE_NUM_THREADS")
-        self._look = look.create_infer_request()
+        last = CORE.compile_model(graphs[FINISH], "CPU", options)
+        threads = last.get_property("INFERENCE_NUM_THREADS")
+        of_frames = options | ({"INFERENCE_NUM_THREADS": 1} if STEP in graphs else {})
+        self._look = CORE.compile_model(graphs[LOOK], "CPU", of_frames).create_infer_request()
         self._look_outputs = OutputPool(self._look)
         # A stage's parts differ in the last number of their names; FINISH is the last stage.
         stages: dict[str, list[str]] = {}
         self._step: Step | None = None
         for name in graphs:
             if name == STEP:
-                steps = [CORE.compile_model(graphs[n], "CPU", options) for n in (FIRST_STEP, STEP)]
-                self._step = Step(*steps)
+                names = (FIRST_STEP, STEP)
+                self._step = Step(*(CORE.compile_model(graphs[n], "CPU", of_frames) for n in names))
             elif name not in (LOOK, FIRST_STEP):
                 stages.setdefault(name.rpartition("_")[0], []).append(name)
         self._requests: dict[str, openvino.InferRequest] = {}
@@ -213,11 +215,16 @@ class GraphRunner:
         return outputs
 
     def advance(self, look: Outputs, before: Outputs | None) -> Outputs | None:
-        """A frame's look and what this gave at the frame before, None at first."""
+        """A frame's look and what this gave at the frame before, None at first.
+
+        What is returned is being written until the next call of this, or of `judge`.
+        """
         return None if self._step is None else self._step.run(look, before)
 
     def judge(self, looks: Sequence[Outputs], given: Sequence[Outputs | None]) -> np.ndarray:
         """What T frames came to, to (T, H, W) float32."""
+        if self._step is not None:
+            self._step.wait()
         outputs = {LOOK: looks, STEP: given}
         for read in self._reads:
             read.request.set_input_tensor(read.number, outputs[read.graph][read.frame][read.output])
@@ -236,6 +243,7 @@ class GraphRunner:
         if name == LOOK:
             request = self._look
         elif name in (FIRST_STEP, STEP):
+            self._step.wait()
             request = self._step.requests[name]
         else:
             request = self._requests[name]
@@ -295,9 +303,12 @@ class Step:
             for n, (graph, _, frame) in enumerate(inputs)
             if graph == STATE
         }
+        # The request that runs, and what it reads and writes, which must not become spare.
+        self._running: tuple[openvino.InferRequest, tuple[Outputs | None, ...]] | None = None
 
     def run(self, look: Outputs, before: Outputs | None) -> Outputs:
-        """See GraphRunner.advance."""
+        """See GraphRunner.advance; returns when it has begun."""
+        self.wait()
         name = FIRST_STEP if before is None else STEP
         request = self.requests[name]
         for number, track in self._look.items():
@@ -306,8 +317,22 @@ class Step:
             for number, output in self._state.items():
                 request.set_input_tensor(number, before[output])
         outputs = self._outputs[name].renew()
-        request.infer()
+        request.start_async()
+        self._running = request, (look, before, outputs)
         return outputs
+
+    def wait(self) -> None:
+        """Waits for what runs.
+
+        Raises:
+            RuntimeError: It has failed.
+        """
+        if self._running is not None:
+            request, _ = self._running
+            try:
+                request.wait()
+            finally:
+                self._running = None
 
 
 def _with_bf16_ports(graph: openvino.Model, name: str) -> openvino.Model:

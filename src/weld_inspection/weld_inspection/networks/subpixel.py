@@ -7,7 +7,7 @@ the sixteen grandchildren: nothing is moved before the end. Channels of children
 are in the order in which torch's pixel_shuffle takes them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch.nn import functional
 from weld_inspection.networks.cstm import AttentionMap
 from weld_inspection.networks.segmentation_network import DEFECT_LOGIT
 from weld_inspection.networks.spatial import SkipConnection, SpatialDecoder
+from weld_inspection.networks.unet import LastConvolution
 
 STRIDE = 2
 BLOCK = 4
@@ -51,12 +52,7 @@ class SubpixelDecoder(nn.Module):
         if decoder.third is not None:
             # At half the frame's size: grandchildren of so many channels would be mostly zeros.
             self.third = _giving_children(decoder.third)
-            fourth = decoder.fourth
-            self.fourth = nn.Conv2d(
-                fourth.in_channels, 1, fourth.kernel_size, padding=fourth.padding, bias=False
-            )
-            weight = fourth.weight[DEFECT_LOGIT : DEFECT_LOGIT + 1]
-            self.fourth.weight = nn.Parameter(weight.detach().clone())
+            self.fourth = _of_children(decoder.fourth)
 
     def forward(
         self,
@@ -71,29 +67,22 @@ class SubpixelDecoder(nn.Module):
             features: (N, channels, h, w).
             size: (H, W) of the frames that the features were made of, in pixels.
             skipped: What SubpixelSkip gave of the same frames, where there is one.
-            fine: What the U-Net gave of them, (N, H, W, unet_channels), where there is one.
+            fine: What the U-Net gave of them that ends in SubpixelLast, where there is one.
         """
         height, width = size
         children = self.first(features)
         if skipped is not None:
             children = children + skipped.permute(0, 3, 1, 2)
         children = torch.relu(children)
-        rows, columns = (
-            _inside((length + 1) // STRIDE, small)
-            for length, small in zip(size, features.shape[2:], strict=True)
-        )
-        if not (rows.all() and columns.all()):
-            inside = (rows[:, None, :, None] & columns[None, :, None, :]).flatten(0, 1)
-            channels = self.first.out_channels // STRIDE**2
-            # As many axes as the children have, or OpenVINO would lay those out anew for it.
-            children = children * inside.repeat(channels, 1, 1).to(features).unsqueeze(0)
+        middle = [(length + 1) // STRIDE for length in size]
+        children = _without_outside(children, middle)
         logits = functional.pixel_shuffle(self.second(children), STRIDE**2)[..., :height, :width]
         if fine is None:
             return logits
-        middle_height, middle_width = ((length + 1) // STRIDE for length in size)
-        hidden = functional.pixel_shuffle(children, STRIDE)[..., :middle_height, :middle_width]
-        spread = functional.pixel_shuffle(self.third(hidden), STRIDE)[..., :height, :width]
-        return logits + self.fourth(torch.relu(spread + fine.permute(0, 3, 1, 2)))
+        hidden = functional.pixel_shuffle(children, STRIDE)[..., : middle[0], : middle[1]]
+        both = torch.relu(self.third(hidden) + fine.permute(0, 3, 1, 2))
+        more = functional.pixel_shuffle(self.fourth(_without_outside(both, size)), STRIDE)
+        return logits + more[..., :height, :width]
 
 
 class SubpixelSkip(nn.Module):
@@ -122,6 +111,28 @@ class SubpixelSkip(nn.Module):
         below, right = (before + length % STRIDE for length in (height, width))
         padded = functional.pad(details, (before, right, before, below))
         return self.convolution(padded).permute(0, 2, 3, 1)
+
+
+class SubpixelLast(nn.Module):
+    """Computes what the LastConvolution gives that it is made of, as children."""
+
+    def __init__(self, last: LastConvolution) -> None:
+        """Takes over a convolution's weights, which are copied."""
+        super().__init__()
+        outputs, inputs = last.weight.shape[:2]
+        weight = torch.zeros(outputs, STRIDE, STRIDE, inputs, STRIDE, STRIDE)
+        for a in range(STRIDE):
+            for b in range(STRIDE):
+                weight[:, a, b, :, a, b] = last.weight[:, :, 0, 0]
+        self.convolution = nn.Conv2d(inputs, STRIDE**2 * outputs, STRIDE, STRIDE)
+        self.convolution.weight = nn.Parameter(weight.flatten(0, 2).detach())
+        self.convolution.bias = nn.Parameter(last.bias.repeat_interleave(STRIDE**2).detach())
+
+    def forward(self, features: Tensor) -> Tensor:
+        """See LastConvolution; (N, STRIDE^2 channels, ceil(H/2), ceil(W/2))."""
+        height, width = features.shape[2:]
+        padded = functional.pad(features, (0, width % STRIDE, 0, height % STRIDE))
+        return self.convolution(padded)
 
 
 class SubpixelAttention(nn.Module):
@@ -188,6 +199,23 @@ def _giving_children(
     return ordinary
 
 
+def _of_children(one: nn.Conv2d) -> nn.Conv2d:
+    """Makes the convolution that reads children and gives what another one does, as children.
+
+    Args:
+        one: Of kernel size 3 and padding 1, without bias; its channel DEFECT_LOGIT alone is made.
+    """
+    weight = torch.zeros(STRIDE, STRIDE, one.in_channels, STRIDE, STRIDE, 3, 3)
+    # Along one axis: whose child is made, which of the weights, where what that reads lies.
+    taps = [(a, tap, *divmod(a + tap - 1, STRIDE)) for a in range(STRIDE) for tap in range(3)]
+    for a, row, y, from_a in taps:
+        for b, column, x, from_b in taps:
+            weight[a, b, :, from_a, from_b, y + 1, x + 1] = one.weight[DEFECT_LOGIT, :, row, column]
+    children = nn.Conv2d(STRIDE**2 * one.in_channels, STRIDE**2, 3, padding=1, bias=False)
+    children.weight = nn.Parameter(weight.flatten(2, 4).flatten(0, 1).detach())
+    return children
+
+
 def _pairs(transposed: nn.ConvTranspose2d, parts: int, radius: int) -> Iterator[tuple]:
     """The same of both axes, in all combinations; see _taps."""
     taps = list(_taps(transposed, parts, radius))
@@ -219,6 +247,19 @@ def _taps(
                 weight = own + padding - STRIDE * distance
                 if 0 <= weight < size:
                     yield child, part, offset + radius, weight
+
+
+def _without_outside(children: Tensor, size: Sequence[int]) -> Tensor:
+    """Children with zeros for those that lie outside an image of (h, w)."""
+    rows, columns = (
+        _inside(length, small) for length, small in zip(size, children.shape[2:], strict=True)
+    )
+    if rows.all() and columns.all():
+        return children
+    inside = (rows[:, None, :, None] & columns[None, :, None, :]).flatten(0, 1)
+    # As many axes as the children have, or OpenVINO would lay those out anew for it.
+    inside = inside.repeat(children.shape[1] // STRIDE**2, 1, 1).to(children)
+    return children * inside.unsqueeze(0)
 
 
 def _inside(length: int, small: int) -> Tensor:
