@@ -353,7 +353,9 @@ def test_the_number_of_pictures_is_known_beforehand(make_video, make_images, mak
     (file,) = bag.glob("*.mcap")
     for path in (bag, file):
         assert open_recording("bag", str(path)).frame_count == 12
-    assert SimulatedRecording(1, "automatic", 2.0, 20.0).frame_count == 40
+    simulated = SimulatedRecording(1, "automatic", 2.0, 20.0)
+    assert simulated.frame_count == 40
+    simulated.close()
 
 
 def test_a_number_that_a_video_does_not_tell(make_video):

@@ -20,6 +20,16 @@ def test_simulated_weld_is_delivered_frame_by_frame(clock, t0):
     assert source.read() is None
 
 
+def test_a_seam_is_rendered_ahead_until_the_source_is_closed(clock, monkeypatch):
+    called = []
+    for name in ("render_ahead", "close"):
+        monkeypatch.setattr(SimulatedWeld, name, lambda weld, name=name: called.append(name))
+    source = open_source("simulated", seed=3, rig="manual", duration=0.2, clock=clock)
+    assert called == ["render_ahead"]
+    source.close()
+    assert called == ["render_ahead", "close"]
+
+
 def test_an_unknown_rig_is_an_error():
     with pytest.raises(CameraError, match="no rig 'robot': .*automatic"):
         open_source("simulated", rig="robot")

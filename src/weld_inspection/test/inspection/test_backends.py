@@ -23,6 +23,7 @@ from weld_inspection.networks.unet import UNet
 from weld_inspection.networks.weights import save_model
 
 SMALL = {"channels": 8, "width": 32, "height": 24, "window": 3}
+BESIDE = {"skip": True, "unet_channels": 4}
 CONVERTED = ["bi_crrn_e", "bi_crrn_e_attn", "bi_crrn_ed_attn", "crrn", "conv_lstm", "cnn_3d"]
 CONVERTED += ["unet", "deeplab_v3"]
 
@@ -113,10 +114,18 @@ def test_other_readings_too(tmp_path, options):
 
 
 @pytest.mark.parametrize(
-    ("backend", "precision", "tolerance"),
-    [("torch", "bf16", 0.03), ("openvino", "bf16", 0.03), ("openvino", "int8", 0.1)],
+    ("beside", "backend", "precision", "tolerance"),
+    [
+        ({}, "torch", "bf16", 0.03),
+        ({}, "openvino", "bf16", 0.03),
+        ({}, "openvino", "int8", 0.1),
+        (BESIDE, "torch", "bf16", 0.03),
+        (BESIDE, "openvino", "bf16", 0.03),
+        (BESIDE, "openvino", "int8", 0.15),
+    ],
 )
-def test_rounder_numbers_are_near(model, backend, precision, tolerance):
+def test_rounder_numbers_are_near(tmp_path, beside, backend, precision, tolerance):
+    model = save(tmp_path / "small.safetensors", "bi_crrn_ed_attn", **beside)
     exact = InferenceEngine(model, "cpu", "fp32")
     engine = InferenceEngine(model, "cpu", precision, backend)
     assert (engine.info.backend, engine.info.precision) == (backend, precision)
@@ -125,7 +134,7 @@ def test_rounder_numbers_are_near(model, backend, precision, tolerance):
         assert 0 < difference.mean() < tolerance / 3 and difference.max() < 3 * tolerance
 
 
-@pytest.mark.parametrize("beside", [{}, {"skip": True, "unet_channels": 4}])
+@pytest.mark.parametrize("beside", [{}, BESIDE])
 @pytest.mark.parametrize("kind", ["float", "int8"])
 def test_what_is_in_int8(tmp_path, kind, beside):
     model = save(tmp_path / "small.safetensors", "bi_crrn_ed_attn", **beside)
@@ -169,14 +178,67 @@ def test_looks_at_single_frames_are_the_same_work(model, backend):
         engine.look(frames[0, :20])
 
 
-def test_a_window_that_is_broken_off_leaves_nothing_to_the_next(model):
+class SlowRequest:
+    """A request that runs, as far as anybody can tell, until it is waited for."""
+
+    def __init__(self, request, failure=None):
+        self.request, self.failure = request, failure
+        self.waited = False
+
+    def __getattr__(self, name):
+        return getattr(self.request, name)
+
+    def wait(self):
+        self.request.wait()
+        self.waited = True
+        if self.failure:
+            raise RuntimeError(self.failure)
+
+
+def test_what_a_step_reads_and_writes_is_kept_until_it_is_done(model):
     engine = InferenceEngine(model, "cpu", "fp32", "openvino")
     reference = InferenceEngine(model, "cpu", "fp32", "torch")
-    for window in windows(4):
+    runner = engine._backend._runner
+    (first, other) = windows()
+    progress = engine.advance(None, engine.look(first[0]))
+    (usual, runner._step.requests["step"]) = (
+        runner._step.requests["step"],
+        SlowRequest(runner._step.requests["step"]),
+    )
+    progress = engine.advance(progress, engine.look(first[1]))
+    slow = runner._step.requests["step"]
+    spare = [*runner._look_outputs._spare, *runner._step._outputs["step"]._spare]
+    spare += runner._step._outputs["first_step"]._spare
+    before = len(spare)
+    del progress  # the window is broken off
+    spare = [*runner._look_outputs._spare, *runner._step._outputs["step"]._spare]
+    spare += runner._step._outputs["first_step"]._spare
+    assert not slow.waited and len(spare) == before + 1  # the first look, which nobody reads
+    np.testing.assert_allclose(engine.infer(other), reference.infer(other), atol=1e-4)
+    assert slow.waited
+    runner._step.requests["step"] = usual
+
+
+def test_a_step_that_fails_fails_its_own_window_alone(model):
+    engine = InferenceEngine(model, "cpu", "fp32", "openvino")
+    reference = InferenceEngine(model, "cpu", "fp32", "torch")
+    step = engine._backend._runner._step
+    usual = step.requests["step"]
+    for failing in (1, 2):  # the last frame's is told by `judge`, another one's by the next
         progress = None
-        for frame in windows(1)[0, :2]:
+        for number, frame in enumerate(windows(1)[0]):
+            step.requests["step"] = SlowRequest(usual, "no luck" * (number == failing))
+            if number == failing + 1:
+                for _ in range(2):  # however often it is tried
+                    with pytest.raises(RuntimeError, match="no luck"):
+                        engine.advance(progress, engine.look(frame))
+                break
             progress = engine.advance(progress, engine.look(frame))
-        del progress  # while its last step may still run
+        else:
+            with pytest.raises(RuntimeError, match="no luck"):
+                engine.judge(progress)
+        step.requests["step"] = usual
+        (window,) = windows(1)
         np.testing.assert_allclose(engine.infer(window), reference.infer(window), atol=1e-4)
 
 

@@ -12,7 +12,6 @@ from weld_inspection.networks.subpixel import (
     SubpixelLast,
     SubpixelSkip,
 )
-from weld_inspection.networks.unet import LastConvolution
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3, 5, 7])
@@ -41,7 +40,7 @@ def test_decoders_agree_to_rounding(kernel_size, size):
     assert (expected - without).abs().mean() > 0.5
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
-    last = LastConvolution(5, 3)
+    last = torch.nn.Conv2d(5, 3, 1)
     features_of_frames = 10 * torch.randn(3, 5, *size)
     fine = last(features_of_frames).permute(0, 2, 3, 1)
     children = SubpixelLast(last)(features_of_frames).permute(0, 2, 3, 1)

@@ -67,8 +67,9 @@ def measure_engines(model: Path, *, windows: int = 50, device: str = "auto") -> 
 
     A window's time is that of ten 1280x720 frames' resize, the network, masks, regions and tracks.
     The peer is the same with eq. (1) gate by gate, eager, in fp32. Apart from it the time is told
-    that is left at the last frame, once what can be done as frames come is done. The first window
-    of each turn is not counted: it pays for what the one before has left in the caches.
+    that is left at the last frame, once what can be done as frames come is done, but for the rest
+    of what still runs of the frame before. The first window of each turn is not counted: it pays
+    for what the one before has left in the caches.
 
     Args:
         model: Model file.

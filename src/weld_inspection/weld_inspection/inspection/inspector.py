@@ -65,7 +65,7 @@ class Unfinished(NamedTuple):
     Attributes:
         frames: The window's first frames.
         progress: For the engine's `judge`, of these frames; None of none.
-        seconds: How long that took, looks at frames of earlier windows left out.
+        seconds: How long that kept the inspection, looks at frames of earlier windows left out.
     """
 
     frames: tuple[WindowFrame, ...] = ()
@@ -126,7 +126,8 @@ class WindowResult:
         frames_dropped: Frames since the last result's last frame that are in no result: lost
             before they came, broken off with their window, or in windows that were dropped; and
             those of results before it that were taken back.
-        inference_time: Time of the network in seconds, of frames looked at ahead too.
+        inference_time: Seconds that the network kept this inspection waiting, of frames looked at
+            ahead too; not what it did beside something else.
         tag: What was given with the window's last frame.
         image_width: Width of the camera's image in pixels.
         image_height: Height of the camera's image in pixels.

@@ -43,7 +43,6 @@ from weld_inspection.networks.subpixel import (
     SubpixelLast,
     SubpixelSkip,
 )
-from weld_inspection.networks.unet import LastConvolution
 from weld_inspection.networks.weights import Model, file_hash, load_model
 from weld_inspection.simulation.weld import SimulatedWeld
 
@@ -64,7 +63,7 @@ UNET_LEVELS = ("down_1", "down_2", "down_3", "down_4", "upcat_4", "upcat_3", "up
 INT8_MODULES = (
     *GATE_MODULES,
     "spatial_encoder.layers.3",
-    "skip",
+    "network.skip",
     "spatial_decoder.first",
     "spatial_decoder.third",
     "unet.conv_0.conv_1",
@@ -84,7 +83,7 @@ SAMPLE_DURATION = 16.0  # s
 
 
 class NoGatesError(InspectionError):
-    """A network has no gates, which are what is computed in int8."""
+    """A network has no gates, which are nearly all that is computed in int8."""
 
 
 def exported(path: Path, kind: str = "float") -> Path:
@@ -215,7 +214,7 @@ def _write(model: Model, kind: str, folder: Path, mark: str) -> None:
     network = replace_layers(network, SkipConnection, SubpixelSkip)
     network = replace_layers(network, AttentionMap, SubpixelAttention)
     if config.unet_channels:
-        network = replace_layers(network, LastConvolution, SubpixelLast)
+        network.unet.final_conv = SubpixelLast(network.unet.final_conv)
     network.eval().requires_grad_(False)
     graphs = _graphs(network)
     runner = GraphRunner(graphs, FP32)

@@ -3,11 +3,12 @@
 `look` takes a single frame, and `step` what it gave, with the state that `step` left at the frame
 before; at a window's first frame, which has none before it, `first_step` does the same. A network
 that does not run forwards in time has neither. A step and the next frame's look run beside each
-other, each on one thread: on two, their many small layers keep twice the cores busy for little less
-time. The parts of each stage of the network's `judge` (see SegmentationNetwork.stages) are
-graphs of their own, so that they run side by side, each with its share of the threads: a part then
-never waits for a thread that another process has displaced, but in the end. `finish` gives the
-probabilities. What a graph reads and gives is told by its ports' names.
+other, each with half of the threads: with all, their many small layers keep twice the cores busy
+for little less time. The parts of each stage of the network's `judge` (see
+SegmentationNetwork.stages) are graphs of their own, so that they run side by side, each with its
+share of the threads: a part then never waits for a thread that another process has displaced, but
+in the end. `finish` gives the probabilities. What a graph reads and gives is told by its ports'
+names.
 """
 
 import re
@@ -103,14 +104,25 @@ def types_of(precision: str) -> Types:
 
 
 class Outputs:
-    """What a run of a request gives, for as long as somebody holds it."""
+    """What a run of a request gives, for as long as somebody holds it.
+
+    Attributes:
+        failure: Why the run gave nothing, if it failed.
+    """
 
     def __init__(self, tensors: list[openvino.Tensor], spare: list[list[openvino.Tensor]]) -> None:
         """Holds tensors, which are spare again when nobody holds this any more."""
         self._tensors, self._spare = tensors, spare
+        self.failure: RuntimeError | None = None
 
     def __getitem__(self, number: int) -> openvino.Tensor:
-        """Returns the output of that number."""
+        """Returns the output of that number.
+
+        Raises:
+            RuntimeError: The run failed.
+        """
+        if self.failure is not None:
+            raise RuntimeError(str(self.failure)) from self.failure
         return self._tensors[number]
 
     def __del__(self) -> None:
@@ -175,19 +187,20 @@ class GraphRunner:
         }
         if types.handed_over == "bf16":
             graphs = {name: _with_bf16_ports(graph, name) for name, graph in graphs.items()}
-        last = CORE.compile_model(graphs[FINISH], "CPU", options)
-        threads = last.get_property("INFERENCE_NUM_THREADS")
-        of_frames = options | ({"INFERENCE_NUM_THREADS": 1} if STEP in graphs else {})
-        self._look = CORE.compile_model(graphs[LOOK], "CPU", of_frames).create_infer_request()
+        finish = CORE.compile_model(graphs[FINISH], "CPU", options)
+        threads = finish.get_property("INFERENCE_NUM_THREADS")
+        half = options | {"INFERENCE_NUM_THREADS": max(1, threads // 2)}
+        look = CORE.compile_model(graphs[LOOK], "CPU", half if STEP in graphs else options)
+        self._look = look.create_infer_request()
         self._look_outputs = OutputPool(self._look)
-        # A stage's parts differ in the last number of their names; FINISH is the last stage.
+        # A stage's parts differ in the last number of their names.
         stages: dict[str, list[str]] = {}
         self._step: Step | None = None
         for name in graphs:
             if name == STEP:
                 names = (FIRST_STEP, STEP)
-                self._step = Step(*(CORE.compile_model(graphs[n], "CPU", of_frames) for n in names))
-            elif name not in (LOOK, FIRST_STEP):
+                self._step = Step(*(CORE.compile_model(graphs[n], "CPU", half) for n in names))
+            elif name not in (LOOK, FIRST_STEP, FINISH):
                 stages.setdefault(name.rpartition("_")[0], []).append(name)
         self._requests: dict[str, openvino.InferRequest] = {}
         self._stages: list[list[openvino.InferRequest]] = []
@@ -197,6 +210,8 @@ class GraphRunner:
                 compiled = CORE.compile_model(graphs[name], "CPU", share)
                 self._requests[name] = compiled.create_infer_request()
             self._stages.append([self._requests[name] for name in names])
+        self._requests[FINISH] = finish.create_infer_request()
+        self._stages.append([self._requests[FINISH]])
         self._connect()
 
     def infer(self, window: np.ndarray) -> np.ndarray:
@@ -217,12 +232,19 @@ class GraphRunner:
     def advance(self, look: Outputs, before: Outputs | None) -> Outputs | None:
         """A frame's look and what this gave at the frame before, None at first.
 
-        What is returned is being written until the next call of this, or of `judge`.
+        What is returned is still being written; whoever reads it waits first.
+
+        Raises:
+            RuntimeError: The frame before could not be computed.
         """
         return None if self._step is None else self._step.run(look, before)
 
     def judge(self, looks: Sequence[Outputs], given: Sequence[Outputs | None]) -> np.ndarray:
-        """What T frames came to, to (T, H, W) float32."""
+        """What T frames came to, to (T, H, W) float32.
+
+        Raises:
+            RuntimeError: One of them, or this, could not be computed.
+        """
         if self._step is not None:
             self._step.wait()
         outputs = {LOOK: looks, STEP: given}
@@ -304,7 +326,7 @@ class Step:
             if graph == STATE
         }
         # The request that runs, and what it reads and writes, which must not become spare.
-        self._running: tuple[openvino.InferRequest, tuple[Outputs | None, ...]] | None = None
+        self._running: tuple[openvino.InferRequest, Outputs, tuple] | None = None
 
     def run(self, look: Outputs, before: Outputs | None) -> Outputs:
         """See GraphRunner.advance; returns when it has begun."""
@@ -318,21 +340,18 @@ class Step:
                 request.set_input_tensor(number, before[output])
         outputs = self._outputs[name].renew()
         request.start_async()
-        self._running = request, (look, before, outputs)
+        self._running = request, outputs, (look, before)
         return outputs
 
     def wait(self) -> None:
-        """Waits for what runs.
-
-        Raises:
-            RuntimeError: It has failed.
-        """
+        """Waits for what runs; if it fails, that is told by what it gave."""
         if self._running is not None:
-            request, _ = self._running
+            request, outputs, _ = self._running
             try:
                 request.wait()
-            finally:
-                self._running = None
+            except RuntimeError as error:
+                outputs.failure = error
+            self._running = None
 
 
 def _with_bf16_ports(graph: openvino.Model, name: str) -> openvino.Model:

@@ -56,7 +56,7 @@ class InspectionStatistics:
         """Notes a window's times.
 
         Args:
-            inference_time: Time of the network in seconds.
+            inference_time: See WindowResult.
             latency: Capture of the last frame to publication in seconds.
         """
         with self._lock:

@@ -16,7 +16,6 @@ from torch.nn import functional
 from weld_inspection.networks.cstm import AttentionMap
 from weld_inspection.networks.segmentation_network import DEFECT_LOGIT
 from weld_inspection.networks.spatial import SkipConnection, SpatialDecoder
-from weld_inspection.networks.unet import LastConvolution
 
 STRIDE = 2
 BLOCK = 4
@@ -52,7 +51,7 @@ class SubpixelDecoder(nn.Module):
         if decoder.third is not None:
             # At half the frame's size: grandchildren of so many channels would be mostly zeros.
             self.third = _giving_children(decoder.third)
-            self.fourth = _of_children(decoder.fourth)
+            self.fourth = _defect_of_children(decoder.fourth)
 
     def forward(
         self,
@@ -67,7 +66,8 @@ class SubpixelDecoder(nn.Module):
             features: (N, channels, h, w).
             size: (H, W) of the frames that the features were made of, in pixels.
             skipped: What SubpixelSkip gave of the same frames, where there is one.
-            fine: What the U-Net gave of them that ends in SubpixelLast, where there is one.
+            fine: What the U-Net that ends in SubpixelLast gave of them, where there is one,
+                (N, ceil(H/2), ceil(W/2), STRIDE^2 unet_channels).
         """
         height, width = size
         children = self.first(features)
@@ -114,10 +114,14 @@ class SubpixelSkip(nn.Module):
 
 
 class SubpixelLast(nn.Module):
-    """Computes what the LastConvolution gives that it is made of, as children."""
+    """Computes what the last convolution of a U-Net gives that it is made of, as children."""
 
-    def __init__(self, last: LastConvolution) -> None:
-        """Takes over a convolution's weights, which are copied."""
+    def __init__(self, last: nn.Conv2d) -> None:
+        """Takes over the weights, which are copied.
+
+        Args:
+            last: Of kernel size 1.
+        """
         super().__init__()
         outputs, inputs = last.weight.shape[:2]
         weight = torch.zeros(outputs, STRIDE, STRIDE, inputs, STRIDE, STRIDE)
@@ -129,7 +133,7 @@ class SubpixelLast(nn.Module):
         self.convolution.bias = nn.Parameter(last.bias.repeat_interleave(STRIDE**2).detach())
 
     def forward(self, features: Tensor) -> Tensor:
-        """See LastConvolution; (N, STRIDE^2 channels, ceil(H/2), ceil(W/2))."""
+        """Features (N, channels, H, W) to (N, STRIDE^2 channels, ceil(H/2), ceil(W/2))."""
         height, width = features.shape[2:]
         padded = functional.pad(features, (0, width % STRIDE, 0, height % STRIDE))
         return self.convolution(padded)
@@ -199,11 +203,11 @@ def _giving_children(
     return ordinary
 
 
-def _of_children(one: nn.Conv2d) -> nn.Conv2d:
-    """Makes the convolution that reads children and gives what another one does, as children.
+def _defect_of_children(one: nn.Conv2d) -> nn.Conv2d:
+    """Makes the convolution that reads children and gives another one's defect logit, as children.
 
     Args:
-        one: Of kernel size 3 and padding 1, without bias; its channel DEFECT_LOGIT alone is made.
+        one: Of kernel size 3 and padding 1, without bias.
     """
     weight = torch.zeros(STRIDE, STRIDE, one.in_channels, STRIDE, STRIDE, 3, 3)
     # Along one axis: whose child is made, which of the weights, where what that reads lies.

@@ -1,7 +1,7 @@
 """U-Net (Ronneberger et al., 2015), as MONAI implements it."""
 
 from monai.networks.nets.basic_unet import BasicUNet
-from torch import Tensor, nn
+from torch import Tensor
 
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.frame_convolution import FrameConvolution
@@ -24,14 +24,6 @@ class UNet(FrameNetwork):
         return self.network(frames)
 
 
-class LastConvolution(nn.Conv2d):
-    """The convolution of single pixels that ends a U-Net."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        """Makes the convolution."""
-        super().__init__(in_channels, out_channels, 1)
-
-
 def basic_unet(in_channels: int, channels: int, out_channels: int) -> BasicUNet:
     """Makes a U-Net of four levels down and up, of frames in [-1, 1].
 
@@ -50,5 +42,4 @@ def basic_unet(in_channels: int, channels: int, out_channels: int) -> BasicUNet:
     )
     first = unet.conv_0.conv_0
     first.conv = FrameConvolution.of(first.conv)
-    unet.final_conv = LastConvolution(channels, out_channels)
     return unet

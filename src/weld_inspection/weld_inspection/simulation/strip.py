@@ -1,8 +1,10 @@
 """The rendered strip of a seam, made tile by tile as the camera comes to it."""
 
 import functools
+import os
+import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -20,6 +22,8 @@ _MARGIN = 24
 _TILES_KEPT = 24
 # A defect's patch reaches less than this beyond its mask, metres.
 _PATCH_REACH = 0.01
+# Of the thread that renders far ahead: whoever else wants the processor goes first.
+_NICENESS = 10
 
 
 class Strip:
@@ -44,7 +48,10 @@ class Strip:
         self._tiles: OrderedDict[int, Future[tuple[np.ndarray, np.ndarray]]] = OrderedDict()
         # Most defects lie on two tiles.
         self._patch = functools.lru_cache(maxsize=6)(lambda defect: defect.patch(seam))
+        self._lock = threading.Lock()  # of the tiles' list
         self._renderer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="strip")
+        self._ahead = ThreadPoolExecutor(1, "strip ahead", initializer=_give_way)
+        self._closed = False
 
     def window(self, x0: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Image and mask of a window over the strip's whole height.
@@ -59,8 +66,9 @@ class Strip:
         first, last = x0 // TILE, (x0 + width - 1) // TILE
         wanted = [self._tile(number) for number in range(first, last + 1)]
         self._tile(last + 1)  # ahead of the camera
-        while len(self._tiles) > _TILES_KEPT:
-            self._tiles.popitem(last=False)
+        with self._lock:
+            while len(self._tiles) > _TILES_KEPT:
+                self._tiles.popitem(last=False)
         parts = []
         for number, tile in zip(range(first, last + 1), wanted, strict=True):
             left = max(x0 - number * TILE, 0)
@@ -80,19 +88,44 @@ class Strip:
             width: Width in pixels.
         """
         first = x0 // TILE
-        for number in range(first, min((x0 + width - 1) // TILE + 1, first + _TILES_KEPT)):
-            self._tile(number)
+        last = min((x0 + width - 1) // TILE, first + _TILES_KEPT - 1)
+        self._go_on(iter(range(first, last + 1)))
 
     def close(self) -> None:
         """Gives up what has not begun to be rendered; there are no windows any more."""
-        self._renderer.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            self._closed = True
+        for renderer in (self._renderer, self._ahead):
+            renderer.shutdown(wait=False, cancel_futures=True)
+
+    def _go_on(self, numbers: Iterator[int]) -> None:
+        """Renders the next tile that is not there, and then those after it.
+
+        One is asked for when the one before is done, as an interpreter that ends waits for all that
+        were asked for and takes no more.
+        """
+        with self._lock:
+            for number in numbers:
+                if self._closed:
+                    return
+                if number not in self._tiles:
+                    try:
+                        tile = self._ahead.submit(self._render, number)
+                    except RuntimeError:  # the interpreter ends
+                        return
+                    self._tiles[number] = tile
+                    break
+            else:
+                return
+        tile.add_done_callback(lambda _: self._go_on(numbers))
 
     def _tile(self, number: int) -> "Future[tuple[np.ndarray, np.ndarray]]":
         """The tile of a number, ready or under way."""
-        if number not in self._tiles:
-            self._tiles[number] = self._renderer.submit(self._render, number)
-        self._tiles.move_to_end(number)
-        return self._tiles[number]
+        with self._lock:
+            if number not in self._tiles:
+                self._tiles[number] = self._renderer.submit(self._render, number)
+            self._tiles.move_to_end(number)
+            return self._tiles[number]
 
     def _render(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Renders one tile."""
@@ -107,3 +140,8 @@ class Strip:
         image = light(surface, self._seam.look)
         inner = np.s_[:, _MARGIN:-_MARGIN]
         return np.ascontiguousarray(image[inner]), np.ascontiguousarray(surface.mask[inner])
+
+
+def _give_way() -> None:
+    """Lets other threads go before the one that calls this."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
