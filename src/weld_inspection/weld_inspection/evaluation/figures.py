@@ -28,7 +28,7 @@ def draw_curves(path: Path, title: str, scores: Sequence[dict[str, Any]], curve:
         scores: Of one set and one seed.
         curve: "pixel_curve" or "window_curve".
     """
-    figure, axes = pyplot.subplots(figsize=(7.2, 5.4), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(7.2, 6.0), layout="constrained")
     by_worth = sorted(scores, key=lambda item: -item[curve]["average_precision"])
     for number, score in enumerate(by_worth):
         values = score[curve]
@@ -47,7 +47,7 @@ def draw_curves(path: Path, title: str, scores: Sequence[dict[str, Any]], curve:
         xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.01), title=title, aspect="auto"
     )
     axes.grid(alpha=0.3)
-    axes.legend(title="average precision", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.legend(title="average precision", loc="outside lower center", ncols=2, fontsize=9)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
