@@ -10,6 +10,7 @@ from weld_inspection.alarm.audio_output import SpeakerError, open_output
 from weld_inspection.alarm.speaker import Speaker
 from weld_inspection.alarm.tones import PATTERNS, Tone
 from weld_inspection.testing.sound_server import SoundServer, power_share
+from weld_inspection.testing.waiting import wait_for
 
 
 @pytest.fixture
@@ -47,13 +48,6 @@ def speaker():
     yield make
     for one in made:
         one.close()
-
-
-def wait_for(predicate, timeout=30.0):
-    deadline = time.monotonic() + timeout
-    while not predicate():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def pitches(tone):

@@ -199,24 +199,19 @@ def test_what_a_step_reads_and_writes_is_kept_until_it_is_done(model):
     engine = InferenceEngine(model, "cpu", "fp32", "openvino")
     reference = InferenceEngine(model, "cpu", "fp32", "torch")
     runner = engine._backend._runner
+    step = runner._step
+    pools = [runner._look_outputs, *step._outputs.values()]
+    usual = step.requests["step"]
+    slow = step.requests["step"] = SlowRequest(usual)
     (first, other) = windows()
     progress = engine.advance(None, engine.look(first[0]))
-    (usual, runner._step.requests["step"]) = (
-        runner._step.requests["step"],
-        SlowRequest(runner._step.requests["step"]),
-    )
     progress = engine.advance(progress, engine.look(first[1]))
-    slow = runner._step.requests["step"]
-    spare = [*runner._look_outputs._spare, *runner._step._outputs["step"]._spare]
-    spare += runner._step._outputs["first_step"]._spare
-    before = len(spare)
+    before = sum(len(pool._spare) for pool in pools)
     del progress  # the window is broken off
-    spare = [*runner._look_outputs._spare, *runner._step._outputs["step"]._spare]
-    spare += runner._step._outputs["first_step"]._spare
-    assert not slow.waited and len(spare) == before + 1  # the first look, which nobody reads
+    after = sum(len(pool._spare) for pool in pools)
+    assert not slow.waited and after == before + 1  # the first look, which nobody reads
     np.testing.assert_allclose(engine.infer(other), reference.infer(other), atol=1e-4)
     assert slow.waited
-    runner._step.requests["step"] = usual
 
 
 def test_a_step_that_fails_fails_its_own_window_alone(model):

@@ -1,5 +1,4 @@
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -8,6 +7,7 @@ from weld_inspection.inspection.camera_image import CameraImage
 from weld_inspection.inspection.inspector import Inspector
 from weld_inspection.inspection.pipeline import InspectionPipeline, Trouble
 from weld_inspection.inspection.statistics import InspectionStatistics
+from weld_inspection.testing.waiting import wait_for
 
 PERIOD = 50_000_000
 PIXELS = np.zeros((16, 16, 3), np.uint8)
@@ -15,13 +15,6 @@ PIXELS = np.zeros((16, 16, 3), np.uint8)
 
 def image(k, encoding="bgr8"):
     return CameraImage(PIXELS.tobytes(), 16, 16, 48, encoding, k * PERIOD, tag=k)
-
-
-def wait_for(condition, timeout=30.0):
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.002)
 
 
 class Bench:

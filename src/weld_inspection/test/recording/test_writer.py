@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +27,7 @@ from weld_inspection.recording.salvage import salvage
 from weld_inspection.recording.writer import BagWriter, Severity
 from weld_inspection.testing.bag_reader import read_messages, read_metadata
 from weld_inspection.testing.small_disk import small_disk
+from weld_inspection.testing.waiting import wait_for
 
 T0 = 1_700_000_000_000_000_000
 CONTEXT = BagContext("W7", "model.abc", 0.5, 1000)
@@ -200,7 +200,7 @@ def test_room_is_seen_without_an_event(tmp_path, monkeypatch):
     words.wait_for("is not recorded")
     assert "max_total_bytes" in writer.status().failure
     old.unlink()
-    wait_until(lambda: writer.refusal() == "" and writer.status().failure == "")
+    wait_for(lambda: writer.refusal() == "" and writer.status().failure == "")
     assert writer.status().bytes_used == 0
     writer.close()
 
@@ -213,7 +213,7 @@ def test_bags_that_are_closed_while_another_is_open_count(tmp_path):
         writer.submit([open_bag(number), frames(number, number, 1, size=300_000)])
         writer.submit([close_bag(number - 1)])
     words.wait_for("is not recorded")
-    wait_until(lambda: not writer.status().writing)
+    wait_for(lambda: not writer.status().writing)
     size = sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
     assert 1_000_000 < size < 1_400_000
     assert writer.status().bytes_used == size
@@ -411,7 +411,7 @@ def test_a_disk_that_fails_costs_the_bag_and_not_the_recording(tmp_path):
     writer.start()
     writer.submit([open_bag(1), frames(1, 0, 3, size=100_000)])
     words.wait_for("recording")
-    wait_until(lambda: writer.status().frames == 3)
+    wait_for(lambda: writer.status().frames == 3)
     # The file under the bag now takes no byte and cannot be cut, as on a disk that was pulled out.
     gone = os.open("/dev/full", os.O_WRONLY)
     os.dup2(gone, descriptor_of(tmp_path / PARTIAL_FOLDER))
@@ -445,13 +445,6 @@ def test_a_leftover_that_cannot_be_read_does_not_stop_the_recording(tmp_path):
     assert any("stays there" in text for _, text in words)
     assert leftover.is_dir()
     assert len(bags_in(tmp_path)) == 1
-
-
-def wait_until(condition) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def descriptor_of(folder: Path) -> int:

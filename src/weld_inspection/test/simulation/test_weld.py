@@ -1,5 +1,4 @@
 import threading
-import time
 
 import cv2
 import numpy as np
@@ -13,6 +12,7 @@ from weld_inspection.simulation.patch import LEAST_AREA
 from weld_inspection.simulation.rigs import RIGS
 from weld_inspection.simulation.surface import METRES_PER_PIXEL, STRIP_HEIGHT
 from weld_inspection.simulation.weld import SimulatedWeld
+from weld_inspection.testing.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +191,7 @@ def test_a_seam_rendered_ahead_is_the_same_seam():
     weld, ahead = (SimulatedWeld(5, "automatic", duration=3.0) for _ in range(2))
     ahead.render_ahead()
     for number in range(-1, 3):  # of 38 mm each: 60 mm of travel and a view's width
-        wait_until(lambda number=number: number in ahead._strip._tiles)
+        wait_for(lambda number=number: number in ahead._strip._tiles, 60)
         ahead._strip._tiles[number].result(60)
     for k in (0, weld.frame_count - 1):
         assert np.array_equal(weld.image(k), ahead.image(k))
@@ -218,13 +218,6 @@ def test_what_is_not_yet_rendered_ahead_is_given_up():
     assert len(weld._strip._tiles) == 1
 
 
-def wait_until(condition):
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def test_memory_of_a_long_seam_is_bounded():
     def render(number):
         shape = (STRIP_HEIGHT, 1024)
@@ -233,7 +226,7 @@ def test_memory_of_a_long_seam_is_bounded():
     weld = SimulatedWeld(5, "manual", duration=600.0, defects_per_metre=0)
     weld._strip._render = render
     weld.render_ahead()
-    wait_until(lambda: 22 in weld._strip._tiles and weld._strip._tiles[22].done())
+    wait_for(lambda: 22 in weld._strip._tiles and weld._strip._tiles[22].done())
     weld._strip.close()
     assert sorted(weld._strip._tiles) == list(range(-1, 23))
     weld = SimulatedWeld(5, "manual", duration=600.0, defects_per_metre=0)

@@ -105,17 +105,12 @@ class Strip:
         were asked for and takes no more.
         """
         with self._lock:
-            for number in numbers:
-                if self._closed:
-                    return
-                if number not in self._tiles:
-                    try:
-                        tile = self._ahead.submit(self._render, number)
-                    except RuntimeError:  # the interpreter ends
-                        return
-                    self._tiles[number] = tile
-                    break
-            else:
+            number = next((number for number in numbers if number not in self._tiles), None)
+            if number is None or self._closed:
+                return
+            try:
+                tile = self._tiles[number] = self._ahead.submit(self._render, number)
+            except RuntimeError:  # the interpreter ends
                 return
         tile.add_done_callback(lambda _: self._go_on(numbers))
 
