@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
+from weld_inspection.evaluation.tables import mean_and_spread
 from weld_inspection.inspection.engine import EngineInfo, InferenceEngine
 from weld_inspection.training.windows import WindowDataset
 
@@ -25,24 +26,33 @@ def draw_curves(path: Path, title: str, scores: Sequence[dict[str, Any]], curve:
     Args:
         path: A .png file.
         title: Above the figure.
-        scores: Of one set and one seed.
+        scores: Of one set; a network's seeds have its colour and its line in the legend, which
+            gives the mean and the standard deviation of their average precision.
         curve: "pixel_curve" or "window_curve".
     """
     figure, axes = pyplot.subplots(figsize=(7.2, 6.0), layout="constrained")
-    by_worth = sorted(scores, key=lambda item: -item[curve]["average_precision"])
-    for number, score in enumerate(by_worth):
-        values = score[curve]
-        # A threshold that no defect passes has no point: most often nothing passes it at all.
-        points = zip(values["recall"], values["precision"], strict=True)
-        recall, precision = zip(*[point for point in points if point[0] > 0], (0, 1), strict=True)
-        axes.plot(
-            recall,
-            precision,
-            color=COLOURS[number % len(COLOURS)],
-            linestyle="-" if number < len(COLOURS) // 2 else "--",
-            linewidth=1.6,
-            label=f"{score['title']}  {values['average_precision']:.3f}",
-        )
+    seeds: dict[str, list[dict[str, Any]]] = {}
+    for score in scores:
+        seeds.setdefault(score["title"], []).append(score[curve])
+    worth = {
+        name: [values["average_precision"] for values in group] for name, group in seeds.items()
+    }
+    for number, name in enumerate(sorted(seeds, key=lambda name: -np.mean(worth[name]))):
+        label = f"{name}  {mean_and_spread(worth[name], 3)}"
+        for values in seeds[name]:
+            # A threshold that no defect passes has no point: most often nothing passes it at all.
+            points = zip(values["recall"], values["precision"], strict=True)
+            shown = [point for point in points if point[0] > 0]
+            recall, precision = zip(*shown, (0, 1), strict=True)
+            axes.plot(
+                recall,
+                precision,
+                color=COLOURS[number % len(COLOURS)],
+                linestyle="-" if number < len(COLOURS) // 2 else "--",
+                linewidth=1.6 if len(seeds[name]) == 1 else 1.0,
+                label=label,
+            )
+            label = None
     axes.set(
         xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.01), title=title, aspect="auto"
     )

@@ -218,10 +218,7 @@ def _write_set(
     for table in paper_tables(scores, list(PAPER_NETWORKS)):
         table.write_csv(out / f"{table.name}_{suffix}.csv")
         lines += [f"### {table.title}", "", table.markdown()]
-    usual: dict[str, Score] = {}  # one of each network
-    for score in sorted(scores, key=lambda score: score["seed"]):
-        if is_usual(score):
-            usual.setdefault(score["variant"], score)
+    usual = [score for score in scores if is_usual(score)]
     if not usual:
         return "\n".join(lines)
     pictures = {
@@ -229,14 +226,14 @@ def _write_set(
         f"figure_9_{suffix}.png": ("Windows", "window_curve"),
     }
     for name, (what, curve) in pictures.items():
-        draw_curves(out / name, f"{what}, {shown.title}", list(usual.values()), curve)
-    drawn = [
-        engine
-        for (name, seed), engine in engines.items()
-        if name in usual and seed == usual[name]["seed"]
-    ]
+        draw_curves(out / name, f"{what}, {shown.title}", usual, curve)
+    # Masks of the first seed of each: `scores` come in the order of the seeds.
+    first: dict[str, tuple[str, InferenceEngine]] = {}
+    for score in usual:
+        name = score["variant"]
+        first.setdefault(name, engines[name, score["seed"]])
     masks = f"figure_8_{suffix}.png"
-    draw_masks(out / masks, f"Masks over time, {shown.title}", drawn, *window)
+    draw_masks(out / masks, f"Masks over time, {shown.title}", list(first.values()), *window)
     lines += [f"![{what}]({name})" for name, (what, _) in pictures.items()]
     lines += [f"![Masks over time]({masks})", ""]
     return "\n".join(lines)

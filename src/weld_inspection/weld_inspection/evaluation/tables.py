@@ -78,10 +78,13 @@ def make_table(name: str, title: str, scores: Sequence[Score], columns: Sequence
 
 def _cell(values: Iterable[float | None], digits: int) -> str:
     known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    text = f"{mean(known):.{digits}f}"
-    return f"{text} ± {stdev(known):.{digits}f}" if len(set(known)) > 1 else text
+    return mean_and_spread(known, digits) if known else ""
+
+
+def mean_and_spread(values: Sequence[float], digits: int) -> str:
+    """Returns the mean of one value or more and, where they differ, their standard deviation."""
+    text = f"{mean(values):.{digits}f}"
+    return f"{text} ± {stdev(values):.{digits}f}" if len(set(values)) > 1 else text
 
 
 def _metric(level: str, name: str, which: int = 0) -> Callable[[Score], float | None]:
