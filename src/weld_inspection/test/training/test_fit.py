@@ -54,6 +54,16 @@ def clips(tmp_path_factory):
     return folder
 
 
+def copy_of(clips, folder, simulation):
+    """The same clips as another version of the simulation writes them."""
+    shutil.copytree(clips, folder)
+    for path in folder.glob("*/clip.json"):
+        written = json.loads(path.read_text())
+        written["source"]["simulation"] = simulation
+        path.write_text(json.dumps(written))
+    return folder
+
+
 def config(clips, out, **values):
     defaults = {
         "network": "bi_crrn_e", "data": (str(clips),), "validation": (str(clips),),
@@ -65,6 +75,14 @@ def config(clips, out, **values):
 
 def metrics(out):
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_clips_of_several_versions_of_the_simulation_are_told(clips, tmp_path, caplog):
+    newer = copy_of(clips, tmp_path / "newer", 2)
+    fit(config(clips, tmp_path / "same", data=(str(newer), str(newer))))
+    assert "versions of the simulation" not in caplog.text
+    fit(config(clips, tmp_path / "run", data=(str(clips), str(newer))))
+    assert f"version 1 in {clips.name}; version 2 in newer" in caplog.text
 
 
 def test_training_learns_and_leaves_a_model_that_says_how(clips, tmp_path):

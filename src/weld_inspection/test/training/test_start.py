@@ -7,7 +7,7 @@ from weld_inspection.errors import InspectionError
 from weld_inspection.networks.bi_crrn import merge, merge_part
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
-from weld_inspection.networks.weights import save_model
+from weld_inspection.networks.weights import save_model, store_threshold
 from weld_inspection.training.config import TrainingConfig
 from weld_inspection.training.module import WindowSegmentation
 from weld_inspection.training.start import take_over
@@ -217,3 +217,12 @@ def test_a_second_model_gives_what_the_first_one_lacks(model, tmp_path):
     with pytest.raises(InspectionError, match="no weights of .*other"):
         take_over(target, other, taken | more)
     assert torch.equal(target.forward_layers[0].from_input.weight, again)
+
+
+def test_a_tuned_threshold_that_is_not_taken_over_is_told(tmp_path, caplog):
+    path = tmp_path / "e.safetensors"
+    saved(path)
+    store_threshold(path, 0.35)
+    take_over(small("bi_crrn_e"), path)
+    assert "has threshold 0.35, tuned for its weights" in caplog.text
+    assert "`evaluate --tune`" in caplog.text

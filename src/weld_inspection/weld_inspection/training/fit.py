@@ -43,6 +43,8 @@ METRICS = "metrics.jsonl"
 LIGHTNING_LOG = "lightning.pytorch"  # its hints say nothing about this training
 LIGHTNING_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
+_logger = logging.getLogger(__name__)
+
 
 def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
     """Trains a network as Algorithm 1 does.
@@ -127,6 +129,8 @@ def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: P
         num_sanity_val_steps=0,
     )
     check_imbalance(config, training.dataset.datasets)
+    if group.rank == 0:
+        _tell_of_versions(training.dataset.datasets)
     module = WindowSegmentation(network.channels_last(), config, taken)
     module.course = {
         "processes": group.size,
@@ -518,6 +522,25 @@ def check_imbalance(config: TrainingConfig, datasets: Sequence[WindowDataset]) -
         raise InspectionError(
             f"imbalance is {config.imbalance:g}, but the training data have {has:.1f} sound pixels "
             "to a defect one: give less, or 0 for all"
+        )
+
+
+def _tell_of_versions(datasets: Sequence[WindowDataset]) -> None:
+    """Warns where clips are of several versions of the simulation, which show other welds."""
+    folders: dict[int, set[str]] = {}
+    for data in datasets:
+        for clip in data.clips:
+            source = clip.metadata.source
+            if source["kind"] != "recording":  # the first version wrote none
+                folders.setdefault(source.get("simulation", 1), set()).add(clip.folder.parent.name)
+    if len(folders) > 1:
+        told = "; ".join(
+            f"version {version} in {', '.join(sorted(names))}"
+            for version, names in sorted(folders.items())
+        )
+        _logger.warning(
+            f"the training clips are of several versions of the simulation, {told}: what is in the "
+            "way of the camera differs; make those of earlier versions again with `make_dataset`"
         )
 
 

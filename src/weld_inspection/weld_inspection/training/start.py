@@ -15,7 +15,7 @@ from weld_inspection.networks.bi_crrn_e import BiCrrnE
 from weld_inspection.networks.bi_crrn_ed import BiCrrnEd
 from weld_inspection.networks.cstm import CSTM
 from weld_inspection.networks.unet import UNet
-from weld_inspection.networks.weights import load_model
+from weld_inspection.networks.weights import PAPER_THRESHOLD, load_model
 from weld_inspection.networks.window_network import WindowNetwork
 
 _logger = logging.getLogger(__name__)
@@ -63,7 +63,8 @@ def take_over(network: nn.Module, path: Path, held: Collection[str] = ()) -> set
     Raises:
         InspectionError: The file cannot be loaded or nothing in it fits.
     """
-    source = load_model(path).network
+    model = load_model(path)
+    source = model.network
     own, given = network.state_dict(), source.state_dict()
     if isinstance(source, UNet) and isinstance(network, WindowNetwork):
         given = {f"unet.{name.removeprefix('network.')}": given[name] for name in given}
@@ -79,6 +80,11 @@ def take_over(network: nn.Module, path: Path, held: Collection[str] = ()) -> set
         taken |= _take_over_encoders(network, source)
     if not any(own[name].ndim > 1 for name in taken):  # biases alone are no start
         raise InspectionError(f"no weights of {path} fit this network: start from a related one")
+    if model.threshold != PAPER_THRESHOLD:
+        _logger.warning(
+            f"{path} has threshold {model.threshold:g}, tuned for its weights; the trained model "
+            f"gets the paper's {PAPER_THRESHOLD:g}: tune it with `evaluate --tune`"
+        )
     for name, what in (("skip", "a skip connection"), ("unet_channels", "a U-Net beside it")):
         value = getattr(source.config, name)
         if value and getattr(network.config, name) != value:
