@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 EXAMPLES = """examples:
   evaluate --model models/bi_crrn_e.safetensors --data clips/automatic clips/held_aside
   # tables and figures as in the paper, thresholds tuned on clips held aside from training
-  evaluate --model models/*.safetensors --data clips/validation --held-aside clips/tune --out mine
+  evaluate --model models/*.safetensors --data clips/small/validation \\
+      --held-aside clips/small/tune --out mine
   # the decision threshold of a new model, from clips that it neither learned from nor is judged by
   evaluate --model model.safetensors --data clips/tune --tune
 """

@@ -10,8 +10,9 @@ EXAMPLES = """examples:
   train --data clips/train --validation clips/held_aside --out runs/first
   train --config train.yaml --out runs/second --epochs 20
   train --out runs/second --resume
-  # bi-CRRN-ED in a fraction of the time, from a bi-CRRN-E that is trained already
-  train --network bi_crrn_ed_attn --start-from models/bi_crrn_e.safetensors \\
+  # bi-CRRN-ED in a fraction of the time, from a bi-CRRN-E that is trained already, with a skip
+  # connection as it has: skip.yaml holds `network_options: {skip: true}`
+  train --network bi_crrn_ed_attn --config skip.yaml --start-from models/bi_crrn_e.safetensors \\
       --teacher models/bi_crrn_e.safetensors --data clips/train --out runs/third
 """
 
