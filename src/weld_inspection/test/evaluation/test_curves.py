@@ -66,3 +66,10 @@ def test_a_set_without_defects_has_no_area():
     curves = curve_of(np.zeros_like(truth), answers)
     assert curves.pixels().average_precision == 0.0
     assert curves.windows().average_precision == 0.0
+
+
+def test_the_best_threshold_is_one_that_probabilities_can_be_above():
+    truth, answers = windows()
+    answers[:] = truth  # certain and right: 1 or 0
+    threshold, best = curve_of(truth, answers).pixels().best_f1()
+    assert best == 1.0 and threshold < 1

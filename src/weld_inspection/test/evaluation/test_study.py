@@ -166,6 +166,16 @@ def test_what_cannot_be_reported_is_told_before_it_is_scored(finished, clips, tm
         arguments = ["--model", *models, "--data", clips / data, "--out", out, *options]
         return evaluate([str(item) for item in arguments])
 
+    with pytest.raises(InspectionError, match="no such folder of clips: .*absent"):
+        evaluate(
+            ["--model", str(mine), "--data", str(clips / "validation"), str(clips / "absent")]
+            + ["--out", str(out)]
+        )
+    links = [tmp_path / name for name in ("this_year", "last_year")]
+    for link in links:
+        link.symlink_to(clips / "validation")
+    with pytest.raises(InspectionError, match="same name: validation, validation"):
+        evaluate(["--model", str(mine), "--data", *map(str, links), "--out", str(out)])
     short = tmp_path / "short.safetensors"
     save_model(short, build_network(NetworkConfig("unet", channels=4, window=4)))
     with pytest.raises(InspectionError, match="one shape, not .*: 10 frames of.*: 4 frames of"):
@@ -250,8 +260,8 @@ def test_the_readings_alone(clips, numbers, tmp_path):
     broken_off = tmp_path / "runs/bi_crrn_ed_attn-peephole_none_0/training.json"
     assert study([str(item) for item in arguments]) == 0
     made = {file.name for file in (tmp_path / "results").glob("*_validation.*")}
-    assert made == {"table_readings_validation.csv"}
-    table = rows(tmp_path / "results/table_readings_validation.csv")
+    assert "figure_7_validation.png" in made and "table_readings_validation.csv" not in made
+    table = rows(tmp_path / "results/table_1_validation.csv")
     assert [row["network"] for row in table] == [
         f"bi-CRRN-ED w/attn ({note})" for note in ("decoder_input zeros", "peephole none")
     ]
@@ -278,6 +288,16 @@ def test_numbers_that_the_study_gives_itself_are_refused(finished, numbers, tmp_
     changed = [str(other) if item == str(numbers) else item for item in arguments]
     with pytest.raises(InspectionError, match="gives each training its imbalance: leave that out"):
         study(changed)
+
+
+def test_a_reading_that_is_compared_is_no_option_of_all(clips, numbers, tmp_path):
+    file = tmp_path / "study.yaml"
+    options = {"network_options": {"channels": 4, "peephole": "none"}}
+    file.write_text(yaml.safe_dump(yaml.safe_load(numbers.read_text()) | options))
+    arguments = ["--data", clips, "--config", file, "--out", tmp_path / "results"]
+    arguments += ["--runs", tmp_path / "runs", "--parts", "networks", "readings"]
+    with pytest.raises(InspectionError, match="compares networks by peephole: leave that out"):
+        study([str(item) for item in arguments])
 
 
 def test_a_run_on_other_data_is_not_taken_for_one_on_these(

@@ -51,9 +51,9 @@ def evaluation(first):
     }
 
 
-def report(own, **values):
+def whole_score(own, **values):
     values = {"options": {}, "imbalance": None} | values
-    whole = score(
+    return score(
         network="unet",
         evaluations=[evaluation(0.5), evaluation(0.62)],
         own=evaluation(own),
@@ -61,7 +61,10 @@ def report(own, **values):
         window_curve={"precision": [0.9, 1.0], "average_precision": 0.88},
         **values,
     )
-    tables = paper_tables([whole], ["unet"])
+
+
+def report(own, **values):
+    tables = paper_tables([whole_score(own, **values)], ["unet"])
     return {table.name: dict(zip(table.head, table.rows[0], strict=True)) for table in tables}
 
 
@@ -97,9 +100,17 @@ def test_each_column_shows_its_own_number():
 
 def test_another_reading_has_a_table_of_its_own_and_another_network_stands_beside_the_others():
     assert report(0.5, options={"skip": True}) == report(0.5)
-    for options in ({"peephole": "none"}, {"peephole": "none", "skip": True}):
-        assert set(report(0.5, options=options)) == {"table_readings"}
     assert set(report(0.5, options={"skip": True}, imbalance=3.0)) == {"table_3"}
+    usual = whole_score(0.5)
+    for options in ({"peephole": "none"}, {"peephole": "none", "skip": True}):
+        other = whole_score(0.5, options=options, title="other")
+        tables = {table.name: table for table in paper_tables([usual, other], ["unet"])}
+        assert [row[0] for row in tables["table_1"].rows] == ["net"]
+        assert [row[0] for row in tables["table_readings"].rows] == ["net", "other"]
+
+
+def test_where_all_read_the_equations_otherwise_they_are_the_rows():
+    assert report(0.5, options={"peephole": "none"}) == report(0.5)
 
 
 def test_a_threshold_of_the_model_s_own_is_shown_with_what_it_comes_to():

@@ -7,7 +7,7 @@ from weld_inspection.commands.average import command
 from weld_inspection.networks.averaging import average_models
 from weld_inspection.networks.config import NetworkConfig
 from weld_inspection.networks.registry import build_network
-from weld_inspection.networks.weights import ModelError, load_model, save_model
+from weld_inspection.networks.weights import ModelError, load_model, save_model, store_threshold
 
 CONFIG = NetworkConfig("bi_crrn_e", channels=4, width=24, height=18, window=3)
 
@@ -23,11 +23,12 @@ def make(path, seed, config=CONFIG):
     return load_model(path)
 
 
-def test_mean_of_three(tmp_path):
+def test_mean_of_three(tmp_path, caplog):
     paths = [tmp_path / f"{seed}.safetensors" for seed in range(3)]
     models = [make(path, seed) for seed, path in enumerate(paths)]
     out = tmp_path / "mean.safetensors"
     assert command(["--model", *map(str, paths), "--out", str(out)]) == 0
+    assert "the paper's threshold 0.5, not the models' 0.2: tune it" in caplog.text
     mean = load_model(out)
     assert mean.config == CONFIG
     assert mean.threshold == 0.5
@@ -73,9 +74,11 @@ def test_folder_that_cannot_be_written(tmp_path):
 
 def test_one_model_can_be_stored_in_bf16(tmp_path):
     make(tmp_path / "one.safetensors", 3)
+    store_threshold(tmp_path / "one.safetensors", 0.2, ["0123456789ab"])
     average_models([tmp_path / "one.safetensors"], tmp_path / "half.safetensors", bf16=True)
     one, half = (load_model(tmp_path / f"{name}.safetensors") for name in ("one", "half"))
     assert half.training == one.training == {"seed": 3}
+    assert (half.threshold, half.tuned_on) == (0.2, ("0123456789ab",))
     for name, value in half.network.state_dict().items():
         whole = one.network.state_dict()[name]
         assert torch.equal(

@@ -188,7 +188,8 @@ def test_a_training_broken_off_ends_where_one_without_a_break_does(clips, tmp_pa
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("weld_inspection.training.fit.STEPS_BETWEEN_CHECKPOINTS", 3)
-        wanted = load_model(fit(numbers("whole"))).network.state_dict()
+        whole = load_model(fit(numbers("whole")))
+        wanted = whole.network.state_dict()
         with pytest.MonkeyPatch.context() as ends, pytest.raises(Break):
             break_off(ends, steps)
             fit(numbers("parts"))
@@ -216,6 +217,11 @@ def test_a_training_broken_off_ends_where_one_without_a_break_does(clips, tmp_pa
         assert held["global_step"] == {5: 4, 7: 6}[steps]
         parts = load_model(fit(numbers("parts"), resume=True))
     assert parts.training["steps"] == 12
+    assert parts.training["metrics"] == whole.training["metrics"]
+    losses, once = (
+        [row["loss"] for row in metrics(tmp_path / name)] for name in ("parts", "whole")
+    )
+    assert losses == once  # also of the epoch with the break
     assert [row["epoch"] for row in metrics(tmp_path / "parts")] == [1, 2, 3]
     for name, value in parts.network.state_dict().items():
         torch.testing.assert_close(value, wanted[name], msg=name)
@@ -295,6 +301,51 @@ def test_a_training_broken_off_before_its_first_checkpoint_begins_anew(clips, tm
     (tmp_path / "run/last.ckpt").unlink()
     with pytest.raises(InspectionError, match="not empty: give another --out, or remove it"):
         fit(config(clips, tmp_path / "run"))  # its model is whole
+
+
+def test_a_training_broken_off_after_its_first_model_begins_anew(clips, tmp_path):
+    numbers = config(clips, tmp_path / "run", epochs=2)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Break):
+
+        def broken(*_):
+            raise Break
+
+        patch.setattr("weld_inspection.training.fit.Checkpoints._save", broken)
+        fit(numbers)
+    left = {file.name for file in (tmp_path / "run").iterdir()}
+    assert left == {"training.json", "model.safetensors", "metrics.jsonl"}
+    with pytest.raises(InspectionError, match="not empty"):
+        fit(config(clips, tmp_path / "run"))  # of one epoch, the model is what was asked for
+    assert load_model(fit(numbers)).training["epochs"] == 2
+    assert [row["epoch"] for row in metrics(tmp_path / "run")] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried"), "smaller --batch-size or --crop"),
+        (RuntimeError("[enforce] DefaultCPUAllocator: can't allocate memory"), "--batch-size"),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error"), "/dev/shm"),
+    ],
+)
+def test_what_a_machine_lacks_is_told_with_what_to_do(clips, tmp_path, error, remedy):
+    def fails(*_):
+        raise error
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SegmentationNetwork, "loss", fails)
+        with pytest.raises(InspectionError, match=remedy):
+            fit(config(clips, tmp_path / "run"))
+
+
+def test_a_window_too_small_to_normalise_is_told(clips, tmp_path):
+    options = {"channels": 8, "width": 32, "height": 24, "window": 1}
+    numbers = config(
+        clips, tmp_path / "run", network="unet", network_options=options, crop=(16, 16),
+        batch_size=1, validation=(),
+    )  # fmt: skip
+    with pytest.raises(InspectionError, match="larger --crop or --window"):
+        fit(numbers)
 
 
 def test_a_killed_training_is_resumed_by_the_command(clips, tmp_path):

@@ -37,6 +37,8 @@ def test_a_rate_without_a_point_is_a_number_in_a_file_as_on_the_command_line(tmp
         ("learning_rate: fast\ndata: a", "learning_rate"),
         ("schedule: cosine\ndata: a", "schedule"),
         ("momentum: 0.9\ndata: a", "unknown training options"),
+        ("1: 2\ndata: a\nmomentum: 0.9", r"unknown training options \['1', 'momentum'\]"),
+        ("network_options: {architecture: unet}\ndata: a", "architecture: give that as network"),
         ("data: 5", "data is"),
         ("network_options: 7\ndata: a", "network_options is 7"),
         ("precision: int8\ndata: a", "precision is 'int8'"),

@@ -34,10 +34,10 @@ class Curve:
         return asdict(self)
 
     def best_f1(self) -> tuple[float, float]:
-        """Returns the threshold with the highest F1, and that F1."""
+        """Returns the threshold below 1, above which nothing is, with the best F1, and that F1."""
         precision, recall = np.array(self.precision), np.array(self.recall)
         f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-        best = int(f1.argmax())
+        best = int(np.where(np.array(self.thresholds) < 1, f1, -1.0).argmax())
         return self.thresholds[best], float(f1[best])
 
 

@@ -16,7 +16,7 @@ from weld_inspection.evaluation.scores import (
     kept_scores,
     score_model,
 )
-from weld_inspection.evaluation.tables import Score, is_usual, paper_tables
+from weld_inspection.evaluation.tables import Score, paper_tables, shown_scores
 from weld_inspection.evaluation.variants import (
     PAPER_NETWORKS,
     Described,
@@ -26,6 +26,7 @@ from weld_inspection.evaluation.variants import (
 from weld_inspection.inspection.engine import InferenceEngine, choose_device, choose_precision
 from weld_inspection.networks.weights import load_model
 from weld_inspection.provenance import provenance
+from weld_inspection.training.clips import open_clips
 
 SCORES_FOLDER = "scores"
 # Of a training's config.
@@ -86,9 +87,12 @@ def write_report(
             item[1],
         ),
     )
-    names = [shown.clips.name for shown in sets]
-    if len(set(names)) < len(names):
-        raise InspectionError(f"two sets have the same name: {', '.join(sorted(names))}")
+    for names in ([shown.clips.name for shown in sets], [shown.title for shown in sets]):
+        if len(set(names)) < len(names):
+            raise InspectionError(f"two sets have the same name: {', '.join(sorted(names))}")
+    for folder in (folder for shown in sets for folder in (shown.clips, shown.held_aside)):
+        if folder is not None:
+            open_clips(folder)  # not only when the sets before it are scored, hours later
     device = choose_device(device)
     if backend != "auto":  # which measures
         precision = choose_precision(precision, device)
@@ -218,7 +222,7 @@ def _write_set(
     for table in paper_tables(scores, list(PAPER_NETWORKS)):
         table.write_csv(out / f"{table.name}_{suffix}.csv")
         lines += [f"### {table.title}", "", table.markdown()]
-    usual = [score for score in scores if is_usual(score)]
+    usual = shown_scores(scores)
     if not usual:
         return "\n".join(lines)
     pictures = {

@@ -111,6 +111,12 @@ def plan_runs(
         raise InspectionError(
             f"a study gives each training its {', '.join(wrong)}: leave that out of --config"
         )
+    options = {name for variant in variants for name in variant.options}
+    if twice := sorted(options.intersection(numbers.network_options)):
+        raise InspectionError(
+            f"the study compares networks by {', '.join(twice)}: leave that out of the config's "
+            "network_options, or part readings out of --parts"
+        )
     sets = [data / name for name in TRAINING_FOLDERS if (data / name).is_dir()]
     if not sets or sets[0].name != TRAINING_FOLDERS[0]:
         raise InspectionError(

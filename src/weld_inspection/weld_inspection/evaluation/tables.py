@@ -210,9 +210,14 @@ def _f1_behind(name: str, score: Score) -> float | None:
     return _obstructions(score).get(name, {}).get("f1")
 
 
-def is_usual(score: Score) -> bool:
-    """Whether a score is of a network that learned by all pixels, its equations read as usual."""
-    return not score["imbalance"] and not is_other_reading(score["options"])
+def shown_scores(scores: Sequence[Score]) -> list[Score]:
+    """Returns those of networks that learned by all pixels, their equations read as usual.
+
+    Where all read them otherwise, these.
+    """
+    by_all_pixels = [score for score in scores if not score["imbalance"]]
+    usual = [score for score in by_all_pixels if not is_other_reading(score["options"])]
+    return usual or by_all_pixels
 
 
 def paper_tables(scores: Sequence[Score], names: Sequence[str]) -> list[Table]:
@@ -222,14 +227,14 @@ def paper_tables(scores: Sequence[Score], names: Sequence[str]) -> list[Table]:
         scores: Of that set, every variant and seed, in the order of the rows.
         names: Of the paper's networks; what else there is goes into tables of its own.
     """
-    usual = [item for item in scores if is_usual(item)]
+    usual = shown_scores(scores)
     shown = [item for item in usual if item["network"] in names] + [
         item for item in usual if item["network"] not in names
     ]
     imbalanced = sorted(
         (item for item in scores if item["imbalance"]), key=lambda item: item["imbalance"]
     )
-    other = [item for item in scores if is_other_reading(item["options"]) and not item["imbalance"]]
+    other = [item for item in scores if item not in usual and not item["imbalance"]]
     base = {item["network"] for item in other}
     other = [item for item in usual if item["network"] in base] + other
     judged = (each for item in shown for each in (item["evaluations"][-1], item["own"]))

@@ -1,11 +1,20 @@
 """The mean of several networks' weights."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from weld_inspection.networks.weights import ModelError, load_model, save_model
+from weld_inspection.networks.weights import (
+    PAPER_THRESHOLD,
+    ModelError,
+    load_model,
+    save_model,
+    store_threshold,
+)
+
+_logger = logging.getLogger(__name__)
 
 
 def average_models(paths: Sequence[Path], out: Path, *, bf16: bool = False) -> None:
@@ -19,7 +28,7 @@ def average_models(paths: Sequence[Path], out: Path, *, bf16: bool = False) -> N
         paths: Two model files or more, of the same network with the same options; with `bf16` one
             will do, which is then that model in bf16.
         out: The file to write. Its threshold is the paper's, for those of the others are not its
-            own; its training lists theirs, or is that of the only one.
+            own; its training lists theirs. Of the only one it has threshold and training.
         bf16: Store the weights in bf16. The network computes with bf16 weights wherever it is
             trained or run in bf16; from such a file it does in fp32, too, so that both then differ
             by what is rounded on the way alone. The file is half as large.
@@ -48,3 +57,11 @@ def average_models(paths: Sequence[Path], out: Path, *, bf16: bool = False) -> N
     if len(models) > 1:
         training = {"mean_of": [{"model": model.model_id, **model.training} for model in models]}
     save_model(out, mean, training, dtype=torch.bfloat16 if bf16 else None)
+    if len(models) == 1:
+        store_threshold(out, models[0].threshold, models[0].tuned_on)
+    elif tuned := {model.threshold for model in models} - {PAPER_THRESHOLD}:
+        _logger.warning(
+            f"the mean has the paper's threshold {PAPER_THRESHOLD:g}, not the models' "
+            f"{', '.join(f'{threshold:g}' for threshold in sorted(tuned))}: tune it with "
+            "`evaluate --tune`"
+        )

@@ -94,7 +94,7 @@ class NetworkConfig:
             InspectionError: A name is unknown or a value is out of its range.
         """
         known = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - known)
+        unknown = sorted(map(str, set(values) - known))
         if unknown:
             raise InspectionError(f"unknown network options {unknown}: known are {sorted(known)}")
         if "architecture" not in values:

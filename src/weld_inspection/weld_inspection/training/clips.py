@@ -148,17 +148,31 @@ class ClipWriter:
         """Ends both videos and writes `clip.json`.
 
         Raises:
-            ClipError: No frame was added, or the metadata cannot be written.
+            ClipError: No frame was added, what was written cannot be read back, or the metadata
+                cannot be written.
         """
         self._release()
         if not self._positions:
             raise ClipError(f"{self._folder}: a clip needs at least one frame")
         metadata = self._metadata(self._positions)
+        self._read_back(metadata)
         try:
             metadata.write(self._folder)
         except OSError as error:
             raise ClipError(f"{self._folder} cannot be written: {error.strerror}") from error
         return metadata
+
+    def _read_back(self, metadata: ClipMetadata) -> None:
+        """Makes sure that both videos are whole: the encoder tells of no frame that it lost."""
+        written = Clip(self._folder, metadata)
+        try:
+            for video in (written.frames(), written.masks()):
+                for _ in video:
+                    pass
+        except ClipError as error:
+            raise ClipError(
+                f"{error}: it was not written whole; see whether the disk or a quota is full"
+            ) from error
 
     def _metadata(self, positions: list[float | None]) -> ClipMetadata:
         """What `clip.json` says of a clip of frames at these places."""
@@ -203,8 +217,12 @@ class Clip:
         metadata: Contents of its `clip.json`.
     """
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: Path | str, metadata: ClipMetadata | None = None) -> None:
         """Reads the metadata; the videos are opened when they are read.
+
+        Args:
+            folder: The clip's folder.
+            metadata: Of a clip that is being written; None for what its `clip.json` says.
 
         Raises:
             ClipError: The folder is no clip, or its metadata is damaged.
@@ -212,7 +230,7 @@ class Clip:
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise ClipError(f"{self.folder} is not a folder")
-        self.metadata = ClipMetadata.read(self.folder)
+        self.metadata = ClipMetadata.read(self.folder) if metadata is None else metadata
 
     @property
     def name(self) -> str:

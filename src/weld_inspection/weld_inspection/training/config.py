@@ -88,6 +88,8 @@ class TrainingConfig:
             raise InspectionError(
                 f"network_options is {self.network_options!r}: give names and values"
             )
+        if "architecture" in self.network_options:
+            raise InspectionError("network_options says architecture: give that as network")
         kinds = {"network": "a network's name", "out": "a folder", "device": "auto, cpu or cuda"}
         kinds |= {"teacher": "a model file"}
         for name, kind in kinds.items():
@@ -174,7 +176,7 @@ def read_training_config(path: Path | None, overrides: dict[str, Any]) -> Traini
             raise InspectionError(f"training config {path} is not a list of `name: value` lines")
     values |= overrides
     known = {item.name for item in fields(TrainingConfig)}
-    unknown = sorted(set(values) - known)
+    unknown = sorted(map(str, set(values) - known))
     if unknown:
         raise InspectionError(f"unknown training options {unknown}: known are {sorted(known)}")
     for name in LISTS:

@@ -75,7 +75,7 @@ def fit(config: TrainingConfig, *, resume: bool = False) -> Path:
     warnings.filterwarnings("ignore", message="The AccumulateGrad node's stream")
     out = Path(config.out)
     group = ProcessGroup.of_torchrun()
-    checkpoint = _prepare_folder(out, resume, group)
+    checkpoint = _prepare_folder(out, resume, config.epochs, group)
     busy = InspectionError(f"another training is at work in {out}: wait for it")
     # The first process of a group holds the folder for all.
     with nullcontext() if group.rank > 0 else hold_folder(out, busy):
@@ -156,7 +156,28 @@ def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: P
         if trainer.interrupted:  # Lightning's way to end at Ctrl-C
             raise KeyboardInterrupt from ended
         raise
+    except (RuntimeError, ValueError) as error:
+        if remedy := _remedy(error):
+            text = f"{first_line(error)}: {remedy}; what was saved last is kept"
+            raise InspectionError(text) from error
+        raise
     return out / MODEL
+
+
+def _remedy(error: RuntimeError | ValueError) -> str:
+    """What to do about an error of torch's that numbers of the training bring about, if it is."""
+    text = str(error)
+    # A processor's memory has no exception of its own.
+    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return "give a smaller --batch-size or --crop"
+    if "DataLoader worker" in text:
+        return "give fewer --workers, or 0; in a container they want more shared memory (/dev/shm)"
+    if "more than 1 value per channel" in text:  # of batch normalisation
+        return (
+            "a batch of one window that is too small to normalise by: give a larger --crop or "
+            "--window, or a --batch-size that leaves no window over"
+        )
+    return ""
 
 
 def _data_before(*parents: str) -> set[str]:
@@ -323,14 +344,33 @@ class EpochReport(Callback):
         self.out = out
         self.made_with = made_with
         self.began = time.monotonic()
+        self._losses, self._steps = 0.0, 0  # of the epoch, also before a break within it
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""
-        return {"seconds": time.monotonic() - self.began}
+        seconds = time.monotonic() - self.began
+        return {"seconds": seconds, "losses": self._losses, "steps": self._steps}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on counting the time from what a checkpoint kept."""
+        """Goes on counting from what a checkpoint kept; those of before kept no losses."""
         self.began = time.monotonic() - state_dict["seconds"]
+        self._losses, self._steps = (state_dict.get(name, 0) for name in ("losses", "steps"))
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        module: lightning.LightningModule,
+        outputs: dict[str, torch.Tensor],
+        batch: object,
+        index: int,
+    ) -> None:
+        """Adds a step's loss to the epoch's; runs before Checkpoints."""
+        self._losses += outputs["loss"].item()
+        self._steps += 1
+        if trainer.is_last_batch:
+            mean = self._losses / self._steps
+            self._losses, self._steps = 0.0, 0
+            module.log("loss", mean, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule
@@ -371,7 +411,17 @@ def _without_folders(config: TrainingConfig) -> dict:
     return values
 
 
-def _prepare_folder(out: Path, resume: bool, group: ProcessGroup) -> Path | None:
+def _ends_with_first_epoch(out: Path, epochs: int) -> bool:
+    """Whether a run was broken off between the model of the first of its epochs and a checkpoint.
+
+    A run that was finished may have lost its checkpoint later, to make room.
+    """
+    if epochs == 1 or (out / CHECKPOINT).exists() or not (out / MODEL).is_file():
+        return False
+    return load_model(out / MODEL).training.get("epochs") == 1
+
+
+def _prepare_folder(out: Path, resume: bool, epochs: int, group: ProcessGroup) -> Path | None:
     """Returns the checkpoint to resume from, or None."""
     checkpoint = out / CHECKPOINT
     if resume:
@@ -383,8 +433,10 @@ def _prepare_folder(out: Path, resume: bool, group: ProcessGroup) -> Path | None
         return checkpoint
     if group.rank > 0:
         return None  # the first process looks at the folder, and all end where it does not suit
-    # What a run leaves that was broken off before its first checkpoint, and its first model.
+    # What a run leaves that was broken off before its first checkpoint.
     begun = {out / CONFIG, *(part_of(out / name) for name in (CONFIG, MODEL, CHECKPOINT))}
+    if _ends_with_first_epoch(out, epochs):
+        begun |= {out / MODEL, out / METRICS}
     if out.is_dir() and not begun.issuperset(out.iterdir()):
         remedy = "--resume to go on there" if checkpoint.is_file() else "remove it"
         raise InspectionError(f"{out} is not empty: give another --out, or {remedy}")

@@ -95,9 +95,6 @@ class WindowSegmentation(lightning.LightningModule):
                 f"the loss is {loss.item()} in epoch {self.current_epoch + 1}, batch {index}: "
                 f"{self._remedy}"
             )
-        self.log(
-            "loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=1, sync_dist=True
-        )
         return loss
 
     def _seed_draws(self) -> None:
