@@ -180,11 +180,13 @@ def test_what_cannot_be_reported_is_told_before_it_is_scored(finished, clips, tm
     save_model(short, build_network(NetworkConfig("unet", channels=4, window=4)))
     with pytest.raises(InspectionError, match="one shape, not .*: 10 frames of.*: 4 frames of"):
         report(models=(mine, short))
-    with pytest.raises(InspectionError, match="model.safetensors-.* was trained on .*train, which"):
+    with pytest.raises(
+        InspectionError, match="model.safetensors-.* was trained on .*train, or some"
+    ):
         report(data="train")
-    with pytest.raises(InspectionError, match="was trained on .*train, which"):
+    with pytest.raises(InspectionError, match="was trained on .*train, or some"):
         report("--held-aside", clips / "train")
-    with pytest.raises(InspectionError, match="was trained on .*train, which"):
+    with pytest.raises(InspectionError, match="was trained on .*train, or some"):
         evaluate(["--model", str(mine), "--data", str(clips / "train"), "--tune"])
     with pytest.raises(InspectionError, match="no threshold is tuned on what is reported"):
         report("--held-aside", clips / "validation")

@@ -387,7 +387,13 @@ def test_a_model_tells_what_the_ones_before_it_have_seen(clips, tmp_path):
     fit(config(clips, tmp_path / "second", epochs=2, **options), resume=True)
     model = load_model(tmp_path / "second/model.safetensors")
     assert was_trained_on(model, others) and was_trained_on(model, clips)
-    assert not was_trained_on(load_model(file), others)
+    # Of the first's clips `others` holds one.
+    assert was_trained_on(load_model(file), others) and was_trained_on(load_model(file), clips)
+    shutil.copytree(clips / "clip1", tmp_path / "alone")
+    second = {"data": (str(others),), "validation": ()}
+    fit(config(clips, tmp_path / "third", **second))
+    alone = load_model(tmp_path / "third/model.safetensors")
+    assert was_trained_on(alone, clips) and not was_trained_on(alone, tmp_path / "alone")
 
 
 def test_an_unknown_network_option_is_one_clear_error(clips, tmp_path):

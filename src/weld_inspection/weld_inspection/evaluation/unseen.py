@@ -4,18 +4,22 @@ from pathlib import Path
 
 from weld_inspection.errors import InspectionError
 from weld_inspection.networks.weights import Model
-from weld_inspection.training.data_set import set_digest
-from weld_inspection.training.start import data_behind
+from weld_inspection.training.data_set import set_digest, short_clip_digests
+from weld_inspection.training.start import clips_behind, data_behind
 
 
 def was_trained_on(model: Model, folder: Path) -> bool:
-    """Whether a model, or one that it started from, was trained on a set of clips.
+    """Whether a model, or one that it started from, was trained on a set of clips or some of them.
 
     Args:
-        model: The model; files of earlier versions do not tell all that they were trained on.
-        folder: The set, as a whole: of single clips of it nothing is known.
+        model: The model; files of earlier versions do not tell all that they were trained on, or
+            the sets as a whole alone.
+        folder: The set, or a clip.
     """
-    return set_digest(folder) in {entry.split()[-1] for entry in data_behind(model.training)}
+    sets = {entry.split()[-1] for entry in data_behind(model.training)}
+    return set_digest(folder) in sets or bool(
+        short_clip_digests(folder) & clips_behind(model.training)
+    )
 
 
 def was_tuned_on(model: Model, folder: Path) -> bool:
@@ -31,8 +35,8 @@ def check_unseen(model: Model, folder: Path) -> None:
     """
     if was_trained_on(model, folder):
         raise InspectionError(
-            f"{model.model_id} was trained on {folder}, which tells nothing of what it can do: "
-            "give clips that were held aside"
+            f"{model.model_id} was trained on {folder}, or some of its clips, which tells nothing "
+            "of what it can do: give clips that were held aside"
         )
 
 

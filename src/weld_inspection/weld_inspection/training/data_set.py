@@ -7,7 +7,7 @@ from pathlib import Path
 from weld_inspection.training.clip_metadata import METADATA_NAME, ClipError
 
 DATASET_NAME = "dataset.json"
-DIGEST_DIGITS = 12
+DIGEST_DIGITS = 12  # of what is kept and told
 
 
 def clip_digest(folder: Path) -> str:
@@ -18,6 +18,11 @@ def clip_digest(folder: Path) -> str:
 def clip_digests(folder: Path) -> set[str]:
     """Returns `clip_digest` of each clip of a data set, or of the clip that the folder is."""
     return {clip_digest(file.parent) for file in _metadata_files(folder)}
+
+
+def short_clip_digests(folder: Path) -> set[str]:
+    """Returns the first digits of `clip_digests`."""
+    return {digest[:DIGEST_DIGITS] for digest in clip_digests(folder)}
 
 
 def set_digest(folder: Path) -> str:

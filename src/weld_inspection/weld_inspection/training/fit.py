@@ -27,10 +27,10 @@ from weld_inspection.networks.weights import load_model, save_model
 from weld_inspection.provenance import provenance
 from weld_inspection.training.config import TrainingConfig, as_written_now
 from weld_inspection.training.crops import DEFECT_SHARE, Crop
-from weld_inspection.training.data_set import set_digest
+from weld_inspection.training.data_set import set_digest, short_clip_digests
 from weld_inspection.training.folder_lock import hold_folder
 from weld_inspection.training.module import COURSE, WindowSegmentation
-from weld_inspection.training.start import data_behind, take_over
+from weld_inspection.training.start import clips_behind, data_behind, take_over
 from weld_inspection.training.windows import WindowDataset
 from weld_inspection.whole_files import part_of, write_whole
 
@@ -138,12 +138,15 @@ def _fit(config: TrainingConfig, out: Path, group: "ProcessGroup", checkpoint: P
     }
     epochs_done = 0
     if checkpoint is None:
-        module.course["data_before"] = sorted(_data_before(*config.start_from, config.teacher))
+        before = _trainings(*config.start_from, config.teacher)
     else:
         place = _read_place(checkpoint, module)
-        seen = {*place.course.get("data_before", []), *place.course.get("data", [])}
-        seen |= _data_before(config.teacher)  # it may be another than at the start
-        module.course["data_before"] = sorted(seen - set(module.course["data"]))
+        before = [place.course, *_trainings(config.teacher)]  # which may be another than at first
+    sets = set().union(*(data_behind(training) for training in before))
+    module.course["data_before"] = sorted(sets - set(module.course["data"] if checkpoint else ()))
+    clips = (short_clip_digests(Path(folder)) for folder in config.data)
+    module.course["clips"] = sorted(set().union(*clips, *map(clips_behind, before)))
+    if checkpoint is not None:
         _check_numbers(out, config, place, module.course)
         training.sampler.go_on_from(place, config.batch_size)
         epochs_done = place.epochs_done
@@ -180,10 +183,9 @@ def _remedy(error: RuntimeError | ValueError) -> str:
     return ""
 
 
-def _data_before(*parents: str) -> set[str]:
-    """The clips that the models at these paths, where there is one, have seen."""
-    models = [load_model(Path(name)) for name in parents if name]
-    return set().union(*(data_behind(model.training) for model in models))
+def _trainings(*paths: str) -> list[dict[str, Any]]:
+    """What the models at these paths, where there is one, tell of their trainings."""
+    return [load_model(Path(path)).training for path in paths if path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +197,8 @@ class Place:
         batches: Of this epoch that were done.
         within: Whether more were to come.
         course: What its steps depend on beside the config: `processes`, `data` with their
-            digests, and `data_before`, see `data_behind`. Checkpoints of earlier versions do not
-            tell.
+            digests, `data_before` and `clips`, see `data_behind` and `clips_behind`. Checkpoints of
+            earlier versions do not tell.
     """
 
     epoch: int

@@ -43,6 +43,20 @@ def data_behind(training: dict[str, Any]) -> set[str]:
     return {*training.get("data", ()), *training.get("data_before", ())}
 
 
+def clips_behind(training: dict[str, Any]) -> set[str]:
+    """Tells which clips a model has learned from, as `data_behind` tells the sets.
+
+    Args:
+        training: What its training wrote about itself; files of earlier versions tell sets alone.
+
+    Returns:
+        The first digits of their digests, see `data_set.short_clip_digests`.
+    """
+    if "mean_of" in training:
+        return set().union(*(clips_behind(member) for member in training["mean_of"]))
+    return set(training.get("clips", ()))
+
+
 def take_over(network: nn.Module, path: Path, held: Collection[str] = ()) -> set[str]:
     """Copies the weights of a model file into a network where names and shapes agree.
 
