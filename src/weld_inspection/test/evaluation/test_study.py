@@ -262,7 +262,10 @@ def test_the_readings_alone(clips, numbers, tmp_path):
     broken_off = tmp_path / "runs/bi_crrn_ed_attn-peephole_none_0/training.json"
     assert study([str(item) for item in arguments]) == 0
     made = {file.name for file in (tmp_path / "results").glob("*_validation.*")}
-    assert "figure_7_validation.png" in made and "table_readings_validation.csv" not in made
+    names = ("1", "2", "4", "events", "kinds", "obstructions")
+    assert made == {f"table_{name}_validation.csv" for name in names} | {
+        f"figure_{number}_validation.png" for number in (7, 8, 9)
+    }
     table = rows(tmp_path / "results/table_1_validation.csv")
     assert [row["network"] for row in table] == [
         f"bi-CRRN-ED w/attn ({note})" for note in ("decoder_input zeros", "peephole none")

@@ -6,13 +6,7 @@ from pathlib import Path
 
 import torch
 
-from weld_inspection.networks.weights import (
-    PAPER_THRESHOLD,
-    ModelError,
-    load_model,
-    save_model,
-    store_threshold,
-)
+from weld_inspection.networks.weights import PAPER_THRESHOLD, ModelError, load_model, save_model
 
 _logger = logging.getLogger(__name__)
 
@@ -53,13 +47,14 @@ def average_models(paths: Sequence[Path], out: Path, *, bf16: bool = False) -> N
             for name in states[0]
         }
     )
-    training = models[0].training
-    if len(models) > 1:
-        training = {"mean_of": [{"model": model.model_id, **model.training} for model in models]}
-    save_model(out, mean, training, dtype=torch.bfloat16 if bf16 else None)
+    dtype = torch.bfloat16 if bf16 else None
     if len(models) == 1:
-        store_threshold(out, models[0].threshold, models[0].tuned_on)
-    elif tuned := {model.threshold for model in models} - {PAPER_THRESHOLD}:
+        (only,) = models
+        save_model(out, mean, only.training, only.threshold, dtype, only.tuned_on)
+        return
+    training = {"mean_of": [{"model": model.model_id, **model.training} for model in models]}
+    save_model(out, mean, training, dtype=dtype)
+    if tuned := {model.threshold for model in models} - {PAPER_THRESHOLD}:
         _logger.warning(
             f"the mean has the paper's threshold {PAPER_THRESHOLD:g}, not the models' "
             f"{', '.join(f'{threshold:g}' for threshold in sorted(tuned))}: tune it with "

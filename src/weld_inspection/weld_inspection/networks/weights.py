@@ -56,6 +56,7 @@ def save_model(
     training: dict[str, Any] | None = None,
     threshold: float = PAPER_THRESHOLD,
     dtype: torch.dtype | None = None,
+    tuned_on: Sequence[str] = (),
 ) -> None:
     """Writes a network's weights and config; the file appears whole or not at all.
 
@@ -65,6 +66,7 @@ def save_model(
         training: Plain values about the training, kept in the file.
         threshold: Probability above which a pixel is defect.
         dtype: What floating point values are stored as; as they are where it is None.
+        tuned_on: Digests of the sets of clips that the threshold was found on.
 
     Raises:
         ModelError: The file cannot be written.
@@ -74,6 +76,7 @@ def save_model(
         "config": json.dumps(network.config.to_dict()),
         "training": json.dumps(training or {}),
         "threshold": json.dumps(threshold),
+        "tuned_on": json.dumps(list(tuned_on)),
     }
     # Copies: a file holds no tensor twice, and a network may use one in two places.
     tensors = {

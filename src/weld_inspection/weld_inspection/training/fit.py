@@ -346,12 +346,15 @@ class EpochReport(Callback):
         self.out = out
         self.made_with = made_with
         self.began = time.monotonic()
-        self._losses, self._steps = 0.0, 0  # of the epoch, also before a break within it
+        # Of the epoch, also before a break within it. The sum stays on the device, which a number
+        # would have to wait for.
+        self._losses: float | torch.Tensor = 0.0
+        self._steps = 0
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""
         seconds = time.monotonic() - self.began
-        return {"seconds": seconds, "losses": self._losses, "steps": self._steps}
+        return {"seconds": seconds, "losses": float(self._losses), "steps": self._steps}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on counting from what a checkpoint kept; those of before kept no losses."""
@@ -367,10 +370,10 @@ class EpochReport(Callback):
         index: int,
     ) -> None:
         """Adds a step's loss to the epoch's; runs before Checkpoints."""
-        self._losses += outputs["loss"].item()
+        self._losses = self._losses + outputs["loss"].double()
         self._steps += 1
         if trainer.is_last_batch:
-            mean = self._losses / self._steps
+            mean = float(self._losses) / self._steps
             self._losses, self._steps = 0.0, 0
             module.log("loss", mean, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True)
 
